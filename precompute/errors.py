@@ -1,0 +1,112 @@
+"""Everything that can go wrong and may be shown to a user.
+
+    PublicError                  text is safe to show; carries an HTTP status and an exit code
+    |-- UsageError               what was asked cannot be asked (exit 2, HTTP 400)
+    |   `-- UnknownName          a name that does not exist, with the closest that does (HTTP 404)
+    |-- WeightsError             a weight file that is missing, unreadable or does not fit
+    |-- ImagesError              an image folder that is missing, unreadable or empty
+    |-- AtlasError               an atlas that is missing, of a newer schema, locked, or full
+    `-- ServeError               the server cannot start (port in use)
+
+Any other exception is a defect of ours: the page shows "internal error" and an identifier, never its text.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PublicError(Exception):
+    """An error whose text is safe and useful to show to the person who caused it."""
+
+    http_status = 500
+    exit_code = 1
+    title = "Error"
+
+    @property
+    def detail(self) -> str:
+        """Return the text to show."""
+        return str(self)
+
+
+class UsageError(PublicError):
+    """A request that makes no sense as it stands, whatever is stored."""
+
+    http_status = 400
+    exit_code = 2
+    title = "Bad request"
+
+
+class UnknownName(UsageError):
+    """A name that does not exist where it was looked for.
+
+    Args:
+        kind: What was looked for, in the words of the glossary ("model", "layer", "unit").
+        asked: The name as it was given.
+        known: The names that exist.
+        where: Whose names these are ("resnet18", "this atlas"); optional.
+        hint: The next step, as a full sentence; optional.
+    """
+
+    http_status = 404
+    title = "Not found"
+
+    def __init__(self, kind: str, asked: str, known: Iterable[str], where: str = "", hint: str = "") -> None:
+        names = [str(name) for name in known]
+        text = f"{where} has no {kind} {asked!r}." if where else f"There is no {kind} {asked!r}."
+        close = closest_names(asked, names)
+        if close:
+            text += f" Did you mean {' or '.join(repr(name) for name in close)}?"
+        if names:
+            shown = "" if len(names) > 12 or close else f": {', '.join(names)}"
+            text += f" It has {len(names)}{shown}." if where else f" There are {len(names)}{shown}."
+        if hint:
+            text += f" {hint}"
+        super().__init__(text)
+        self.kind = kind
+        self.asked = asked
+        self.closest = close
+
+
+class WeightsError(PublicError):
+    """A weight file that is missing, unreadable, or does not fit the model."""
+
+    exit_code = 2
+    http_status = 400
+    title = "Weights do not fit"
+
+
+class ImagesError(PublicError):
+    """An image folder that is missing, unreadable or holds no usable image."""
+
+    exit_code = 2
+    http_status = 400
+    title = "No images"
+
+
+class AtlasError(PublicError):
+    """An atlas that is missing, of another schema, or cannot be written."""
+
+    http_status = 503
+    exit_code = 1
+    title = "Atlas not usable"
+
+
+class ServeError(PublicError):
+    """The server cannot start."""
+
+    exit_code = 1
+    title = "Cannot serve"
+
+
+def closest_names(asked: str, known: Iterable[str], count: int = 2) -> list[str]:
+    """Return up to `count` of the known names that look most like `asked`.
+
+    >>> closest_names("layer4.2.relu4", ["layer4.2.act3", "layer1.0.conv1", "fc"], count=1)
+    ['layer4.2.act3']
+    """
+    names = list(known)
+    folded = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(asked.lower(), folded, n=count, cutoff=0.6)
+    return [folded[name] for name in found]

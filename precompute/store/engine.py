@@ -1,0 +1,106 @@
+"""Opening an atlas: read-only for the web process, read-write for a build."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
+
+from precompute.errors import AtlasError
+from precompute.store import schema
+
+
+def database_path(atlas: Path) -> Path:
+    """Return the path of the database of the atlas in folder `atlas`."""
+    return atlas / "atlas.db"
+
+
+def open_reader(atlas: Path) -> Engine:
+    """Open an atlas for reading; nothing done through the engine can change it.
+
+    Raises:
+        AtlasError: There is no atlas there, or it has another schema.
+    """
+    path = database_path(atlas)
+    if not path.is_file():
+        raise AtlasError(
+            f"There is no atlas in {atlas}. `unitscope demo` makes one, and so does `unitscope build SPEC --images DIR --atlas {atlas}`."
+        )
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=10),
+        poolclass=QueuePool,
+        pool_size=8,
+        max_overflow=24,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("PRAGMA mmap_size = 1073741824")
+        connection.execute("PRAGMA cache_size = -65536")
+
+    check_schema(engine, atlas)
+    return engine
+
+
+def open_writer(atlas: Path) -> Engine:
+    """Open an atlas for a build; the folder and the tables are made where they are missing.
+
+    Raises:
+        AtlasError: The folder cannot be made or written, or the atlas has another schema.
+    """
+    path = database_path(atlas)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+        event.listen(engine, "connect", _configure_writer)
+        if is_new:
+            schema.metadata.create_all(engine)
+            with engine.begin() as connection:
+                connection.execute(
+                    schema.meta.insert().prefix_with("OR IGNORE"),
+                    [{"key": "schema_version", "value": str(schema.SCHEMA_VERSION)}, {"key": "revision", "value": "0"}],
+                )
+    except OSError as error:
+        raise AtlasError(f"Cannot make an atlas in {atlas}: {error.strerror}. Choose another --atlas.") from error
+    except DatabaseError as error:
+        raise AtlasError(f"Cannot write {path}: {error.orig}. Choose another --atlas or mend its permissions.") from error
+    check_schema(engine, atlas)
+    return engine
+
+
+def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = 1")
+
+
+def check_schema(engine: Engine, atlas: Path) -> None:
+    """Refuse an atlas whose tables this version does not know.
+
+    Raises:
+        AtlasError: Its schema is newer or older than ours, or the file is no atlas.
+    """
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
+    except DatabaseError as error:
+        raise AtlasError(f"{database_path(atlas)} is not an atlas ({error.orig}). Choose another --atlas.") from error
+    if found is None or not found.isdigit():
+        raise AtlasError(f"{database_path(atlas)} is not an atlas: it has no schema version. Choose another --atlas.")
+    if int(found) != schema.SCHEMA_VERSION:
+        age, remedy = (
+            ("newer", "install a newer unitscope")
+            if int(found) > schema.SCHEMA_VERSION
+            else ("older", "build it again into another --atlas")
+        )
+        raise AtlasError(
+            f"The atlas in {atlas} has schema {found}, {age} than this unitscope's {schema.SCHEMA_VERSION}: {remedy}. Nothing was changed."
+        )

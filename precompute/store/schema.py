@@ -1,0 +1,256 @@
+"""The tables of an atlas. This module alone defines them; only `precompute.store` speaks SQL.
+
+    dataset 1--n stimulus                 the images that were shown; `blob` holds what the model saw, without loss
+    dataset 1--n skipped_image            the files that could not be used, and why
+    model   1--n layer 1--n unit          what was looked at
+    layer   n--n layer  (layer_link)      which layer is directly before which, with the whole array of weights (`.npy`)
+    unit    1--n unit_metric              numbers that one sorts and filters by
+    unit    1--n artifact                 every other result: technique, kind, position, JSON payload, blob
+    unit    1--n edge                     the strongest partners, both ways
+    stimulus 1--n top_stimulus            which units an image is a top example of
+    run                                   code version, settings, seed, device and times of a build
+    task                                  the ledger: what is done, failed (with the error) or to do
+    progress                              what the running build is doing now
+    blob                                  every file of the store: sha256, extension, size
+    meta                                  schema version and revision (grows with every change; the base of every ETag)
+
+Everything about a unit is keyed by `(layer_id, unit_index)`. No table has a column for one technique.
+
+Payloads of artifacts, by kind:
+
+`histogram`      {"edges": [n + 1 numbers], "counts": [n integers], "n": positions counted} of the pre-activation
+`examples`       {"num_images": n, "top": [row], "bottom": [row], "quantiles": [{"q": upper, "q_low": lower, "items": [row]}],
+                 "random": [row]}; a row is [stimulus index, activation, y, x, pre_activation]; positions of units without a
+                 map are 0; for "bottom" the activation is the smallest pre-activation
+`visualization`  the fields of a visualization of the API but its image, which is the blob, and "sign" (positive, negative),
+                 "quality" (draft, final)
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("sha256", String, primary_key=True),
+    Column("extension", String, nullable=False),
+    Column("num_bytes", Integer, nullable=False),
+)
+
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("id", String, primary_key=True),  # content hash of the list of keys and of how they were cut
+    Column("title", String, nullable=False),
+    Column("num_images", Integer, nullable=False),
+    Column("num_skipped", Integer, nullable=False, default=0),
+    Column("credits", JSON, nullable=False),  # [{"source", "title", "author", "licence", "url"}]
+)
+
+stimulus = Table(
+    "stimulus",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("stimulus_index", Integer, nullable=False),
+    Column("key", String, nullable=False),
+    Column("label", String),
+    Column("source", String, nullable=False),
+    Column("width", Integer, nullable=False),  # of the stored image: the model input, before normalisation
+    Column("height", Integer, nullable=False),
+    Column("blob_sha256", ForeignKey("blob.sha256"), nullable=False),
+    Column("input_key", String, nullable=False),  # how the image became the model input; models with equal keys share rows
+    UniqueConstraint("dataset_id", "input_key", "stimulus_index"),
+)
+
+skipped_image = Table(
+    "skipped_image",
+    metadata,
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("key", String, nullable=False),
+    Column("reason", String, nullable=False),
+    PrimaryKeyConstraint("dataset_id", "key"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String, primary_key=True),  # hash of code version, settings, seed, weights and dataset
+    Column("model_id", ForeignKey("model.id"), nullable=False),
+    Column("code_version", String, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("device", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("finished_at", String),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("spec", String, nullable=False),
+    Column("weights_origin", String, nullable=False),
+    Column("weights_sha256", String, nullable=False),
+    Column("weights_source", String, nullable=False),  # the package, file or hub entry
+    Column("input_size", JSON, nullable=False),  # [channels, height, width]
+    Column("input_key", String, nullable=False),
+    Column("preprocessing", JSON, nullable=False),  # {"resize_px", "crop_px", "interpolation", "mean", "std"}
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("num_layers", Integer, nullable=False),
+    Column("num_units", Integer, nullable=False),
+    Column("num_parameters", Integer, nullable=False),
+    Column("labels", JSON),  # names of the classes in order of output, or null
+    Column("checks", JSON, nullable=False),  # [{"stimulus", "top": [{"label", "probability"}]}]: is the right model loaded?
+    Column("built_at", String, nullable=False),
+)
+
+layer = Table(
+    "layer",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model_id", ForeignKey("model.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("operation", String, nullable=False),
+    Column("nonlinearity", String),
+    Column("num_units", Integer, nullable=False),
+    Column("unit_axis", Integer, nullable=False),
+    Column("map_size", JSON, nullable=False),
+    Column("receptive_field_px", Integer),
+    Column("stride_px", Integer),
+    Column("offset_px", JSON, nullable=False),  # [y, x]
+    UniqueConstraint("model_id", "name"),
+)
+
+layer_link = Table(
+    "layer_link",
+    metadata,
+    Column("source_layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("target_layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("is_exact", Integer),  # 1 exact, 0 linearised; null until the weights are built
+    Column("kernel_shape", JSON),  # [height, width]
+    Column("layout", String),  # `full`: array [target, source, height, width]; `diagonal`: [unit, height, width], unit to itself
+    Column("blob_sha256", ForeignKey("blob.sha256")),
+    PrimaryKeyConstraint("source_layer_id", "target_layer_id"),
+)
+
+unit = Table(
+    "unit",
+    metadata,
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_index", Integer, nullable=False),
+    Column("label", String),  # the class, for units of the classifier
+    PrimaryKeyConstraint("layer_id", "unit_index"),
+)
+
+unit_metric = Table(
+    "unit_metric",
+    metadata,
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_index", Integer, nullable=False),
+    Column("metric", String, nullable=False),
+    Column("value", Float),
+    PrimaryKeyConstraint("layer_id", "unit_index", "metric"),
+    Index("unit_metric_by_value", "layer_id", "metric", "value", "unit_index"),
+    sqlite_with_rowid=False,
+)
+
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_index", Integer, nullable=False),  # -1: about the layer
+    Column("technique", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("blob_sha256", ForeignKey("blob.sha256")),
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    PrimaryKeyConstraint("layer_id", "unit_index", "kind", "position", "technique"),
+)
+
+top_stimulus = Table(
+    "top_stimulus",
+    metadata,
+    Column("stimulus_index", Integer, nullable=False),
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_index", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("activation", Float, nullable=False),
+    PrimaryKeyConstraint("layer_id", "unit_index", "rank"),
+    Index("top_stimulus_by_stimulus", "stimulus_index", "layer_id", "rank", "unit_index"),
+    sqlite_with_rowid=False,
+)
+
+edge = Table(
+    "edge",
+    metadata,
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_index", Integer, nullable=False),
+    Column("direction", String, nullable=False),  # inputs | outputs
+    Column("rank", Integer, nullable=False),
+    Column("partner_layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("partner_unit_index", Integer, nullable=False),
+    Column("norm", Float, nullable=False),
+    Column("sum", Float, nullable=False),
+    PrimaryKeyConstraint("layer_id", "unit_index", "direction", "partner_layer_id", "rank"),
+    sqlite_with_rowid=False,
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("model_id", ForeignKey("model.id"), nullable=False),
+    Column("technique", String, nullable=False),
+    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    Column("unit_start", Integer, nullable=False),
+    Column("unit_stop", Integer, nullable=False),
+    Column("variant", String, nullable=False, default=""),  # what tells tasks on the same units apart: objective, sign, quality
+    Column("priority", Float, nullable=False, default=0.0),  # smaller first
+    Column("status", String, nullable=False),  # todo | done | failed
+    Column("error", String),
+    Column("run_id", ForeignKey("run.id")),
+    Column("seconds", Float),
+    PrimaryKeyConstraint("model_id", "technique", "layer_id", "unit_start", "unit_stop", "variant"),
+    Index("task_by_status", "model_id", "status", "priority"),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("model_id", ForeignKey("model.id"), primary_key=True),
+    Column("stage", String, nullable=False),
+    Column("num_done", Integer, nullable=False),
+    Column("num_total", Integer, nullable=False),
+    Column("per_second", Float),
+    Column("seconds_left", Float),
+    Column("updated_at", Float, nullable=False),  # Unix time: a row that no longer moves belongs to a build that stopped
+    Column("process_id", Integer, nullable=False),
+)
