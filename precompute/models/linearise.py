@@ -1,0 +1,260 @@
+"""Weights between layers: the linearised map from a source's activation to a target's pre-activation.
+
+Walking back from a layer's input, normalisations and constant gains scale the weights, concatenations slice them, sums branch,
+average pooling spreads them, max pooling counts as average pooling, nonlinearities and gates count as the identity (and make
+the edge `linearised`). The walk collects every layer with parameters that it meets first on each path: the layers directly
+before. All numbers come from the tensors that the model really used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from precompute.models.base import LinkWeights
+from precompute.models.graph import NONLINEARITIES, LayerPoint
+from precompute.models.trace import Operation, Trace
+
+PASS_THROUGH = {
+    "view", "_unsafe_view", "reshape", "alias", "detach", "clone", "constant_pad_nd", "dropout", "native_dropout", "contiguous",
+    "_to_copy", "as_strided", "squeeze", "unsqueeze", "expand",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Weights on their way back: `array` maps the channels of `value` to the target's units.
+
+    Attributes:
+        value: Where the walk stands.
+        array: float64 `[target, channel, height, width]`, or `[unit, height, width]` where each unit reads only itself.
+        is_exact: Whether only linear operations were met.
+    """
+
+    value: int
+    array: np.ndarray
+    is_exact: bool
+
+
+def incoming_weights(trace: Trace, points: Mapping[str, LayerPoint], target: str) -> list[LinkWeights]:
+    """Return the weights of one layer to every layer directly before it, in order of execution.
+
+    Layers with parameters end a path; stream and concat points on the way are collected too and passed.
+
+    Args:
+        trace: Of the model.
+        points: Its layers by name.
+        target: Name of the layer whose inputs are wanted.
+    """
+    activations: dict[int, list[LayerPoint]] = {}
+    for source in points.values():
+        for value in {source.activation_value, source.pre_value}:
+            activations.setdefault(value, []).append(source)
+    found: dict[str, tuple[np.ndarray, bool]] = {}
+    pending = list(_first_steps(trace, points[target]))
+    while pending:
+        walk = pending.pop()
+        is_end = False
+        for source in activations.get(walk.value, []):
+            if source.spec.name == target:
+                continue
+            is_merge = source.spec.operation in {"add", "concat"}
+            # A stream that is read before its nonlinearity is not that stream's activation.
+            if is_merge and walk.value != source.activation_value:
+                continue
+            is_exact = walk.is_exact and walk.value == source.activation_value
+            _collect(found, source.spec.name, walk.array, is_exact)
+            is_end = is_end or not is_merge
+        if not is_end:
+            pending.extend(_steps_back(trace, walk))
+    order = {name: point.spec.position for name, point in points.items()}
+    links = []
+    for source_name in sorted(found, key=order.__getitem__):
+        array, is_exact = found[source_name]
+        layout = "diagonal" if array.ndim == 3 else "full"
+        links.append(LinkWeights(source_name, target, np.ascontiguousarray(array, dtype=np.float32), layout, is_exact))
+    return links
+
+
+def _collect(found: dict[str, tuple[np.ndarray, bool]], name: str, array: np.ndarray, is_exact: bool) -> None:
+    if name in found:
+        array, is_exact = _sum(found[name][0], array), found[name][1] and is_exact
+    found[name] = (array, is_exact)
+
+
+def _sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Add two kernels stacks that reach the same source by different paths, centred on each other."""
+    if first.ndim != second.ndim:
+        first, second = _as_full(first), _as_full(second)
+    height = max(first.shape[-2], second.shape[-2])
+    width = max(first.shape[-1], second.shape[-1])
+    return _centred(first, height, width) + _centred(second, height, width)
+
+
+def _centred(array: np.ndarray, height: int, width: int) -> np.ndarray:
+    top, left = (height - array.shape[-2]) // 2, (width - array.shape[-1]) // 2
+    rest = [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, [*rest, (top, height - array.shape[-2] - top), (left, width - array.shape[-1] - left)])
+
+
+def _as_full(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 4:
+        return array
+    full = np.zeros((array.shape[0], *array.shape), dtype=array.dtype)
+    units = np.arange(array.shape[0])
+    full[units, units] = array
+    return full
+
+
+def _first_steps(trace: Trace, target: LayerPoint) -> Iterator[_Walk]:
+    maker = target.maker
+    if target.spec.operation in {"add", "concat"}:
+        identity = np.ones((target.spec.num_units, 1, 1))
+        yield from _steps_back(trace, _Walk(maker.output, identity, is_exact=True))
+        return
+    weight = trace.constant(maker.arguments[1])
+    if weight is None:
+        return
+    array = _unit_kernels(maker, weight.detach().double().numpy())
+    is_exact = True
+    if target.norm is not None:
+        gain, is_exact = _norm_gain(trace, target.norm)
+        array = array * gain.reshape(-1, *[1] * (array.ndim - 1))
+    yield _Walk(maker.inputs[0], array, is_exact)
+
+
+def _unit_kernels(maker: Operation, weight: np.ndarray) -> np.ndarray:
+    if maker.name == "linear":
+        return weight[:, :, None, None]
+    groups = int(maker.arguments[8])
+    if groups == 1:
+        return weight
+    if groups == weight.shape[0] and weight.shape[1] == 1:
+        return weight[:, 0]
+    targets, per_group = weight.shape[:2]
+    full = np.zeros((targets, per_group * groups, *weight.shape[2:]))
+    for target in range(targets):
+        start = (target // (targets // groups)) * per_group
+        full[target, start : start + per_group] = weight[target]
+    return full
+
+
+def _norm_gain(trace: Trace, norm: Operation) -> tuple[np.ndarray, bool]:
+    """Return what a normalisation multiplies each channel by, and whether that is all (running statistics) or only its gain."""
+    channels = trace.shapes[norm.output][1]
+    if norm.name == "native_batch_norm":
+        gain, _, _, variance, is_training, _, epsilon = norm.arguments[1:8]
+        spread = trace.constant(variance)
+        if spread is not None and not is_training:
+            return _numbers(trace.constant(gain), channels) / np.sqrt(spread.double().numpy() + epsilon), True
+    position = 1 if norm.name != "native_layer_norm" else 2
+    return _numbers(trace.constant(norm.arguments[position]), channels), False
+
+
+def _numbers(tensor: Tensor | None, count: int) -> np.ndarray:
+    return np.ones(count) if tensor is None else tensor.detach().double().numpy()
+
+
+def _steps_back(trace: Trace, walk: _Walk) -> Iterator[_Walk]:
+    """Yield where the walk goes from a value: one step, or one for each branch of a sum or concatenation."""
+    operation = trace.producers.get(walk.value)
+    if operation is None or not operation.inputs:
+        return
+    array, is_exact, name = walk.array, walk.is_exact, operation.name
+    if name == "cat":
+        yield from _split(trace, operation, walk)
+    elif name in {"add", "sub"}:
+        for place, value in enumerate(operation.inputs):
+            sign = -1.0 if name == "sub" and place == 1 else 1.0
+            if trace.shapes[value] == trace.shapes[walk.value]:
+                yield _Walk(value, array * sign, is_exact)
+    elif name in {"native_batch_norm", "native_group_norm", "native_layer_norm"}:
+        gain, is_linear = _norm_gain_on_path(trace, operation)
+        yield _Walk(operation.inputs[0], _scaled(array, gain), is_exact and is_linear)
+    elif name in {"mul", "div"}:
+        yield from _scale(trace, operation, walk)
+    elif name in {"avg_pool2d", "max_pool2d_with_indices"}:
+        kernel, stride = _pool_size(operation)
+        yield _Walk(operation.inputs[0], spread_over_pool(array, kernel, stride), is_exact and name == "avg_pool2d")
+    elif name in {"mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"}:
+        yield _Walk(operation.inputs[0], array, is_exact)
+    elif name in NONLINEARITIES:
+        yield _Walk(operation.inputs[0], array, is_exact=False)
+    elif name in {"permute", "transpose"}:
+        # Kernels count units and map positions, not axes.
+        yield _Walk(operation.inputs[0], array, is_exact)
+    elif name in PASS_THROUGH:
+        yield _Walk(operation.inputs[0], _unflatten(trace, operation, array), is_exact)
+
+
+def _split(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    start = 0
+    array = _as_full(walk.array)
+    for value in operation.inputs:
+        stop = start + trace.shapes[value][1]
+        yield _Walk(value, array[:, start:stop], walk.is_exact)
+        start = stop
+
+
+def _norm_gain_on_path(trace: Trace, operation: Operation) -> tuple[np.ndarray, bool]:
+    if operation.name == "native_layer_norm":
+        gain = trace.constant(operation.arguments[2])
+        return np.ones(1) if gain is None else gain.detach().double().numpy(), False
+    return _norm_gain(trace, operation)
+
+
+def _scaled(array: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    gain = gain.reshape(-1)
+    return array * (gain[:, None, None] if gain.size > 1 else gain)
+
+
+def _scale(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    """A constant gain scales exactly; a gate computed from the input counts as the identity on what has the map."""
+    if len(operation.inputs) == 1:
+        others = [argument for argument in operation.arguments[:2] if trace.constant(argument) is not None or isinstance(argument, int | float)]
+        factor = others[0] if others else 1.0
+        constant = trace.constant(factor)
+        gain = np.asarray(factor, dtype=float).reshape(1) if constant is None else constant.detach().double().numpy()
+        yield _Walk(operation.inputs[0], _scaled(walk.array, 1 / gain if operation.name == "div" else gain), walk.is_exact)
+        return
+    shape = trace.shapes[walk.value]
+    for value in operation.inputs:
+        if trace.shapes[value] == shape:
+            yield _Walk(value, walk.array, is_exact=False)
+            return
+
+
+def _pool_size(operation: Operation) -> tuple[int, int]:
+    kernel = max(operation.arguments[1])
+    stride = max(operation.arguments[2]) if len(operation.arguments) > 2 and operation.arguments[2] else kernel
+    return kernel, stride
+
+
+def spread_over_pool(array: np.ndarray, kernel: int, stride: int) -> np.ndarray:
+    """Return the kernels as they read the map before a pooling: each weight spread over the window it averages.
+
+    Args:
+        array: `[..., height, width]`.
+        kernel: Side of the pooling window.
+        stride: Of the pooling.
+    """
+    height, width = array.shape[-2:]
+    size = ((height - 1) * stride + kernel, (width - 1) * stride + kernel)
+    spread = np.zeros((*array.shape[:-2], *size), dtype=array.dtype)
+    share = array / (kernel * kernel)
+    for y in range(height):
+        for x in range(width):
+            window = (..., slice(y * stride, y * stride + kernel), slice(x * stride, x * stride + kernel))
+            spread[window] += share[..., y, x][..., None, None]
+    return spread
+
+
+def _unflatten(trace: Trace, operation: Operation, array: np.ndarray) -> np.ndarray:
+    """Give the weights of a linear layer on a flattened map their height and width back."""
+    before, after = trace.shapes[operation.inputs[0]], trace.shapes[operation.output]
+    if len(before) == 4 and len(after) == 2 and array.ndim == 4 and array.shape[1] == before[1] * before[2] * before[3]:
+        return array.reshape(array.shape[0], *before[1:])
+    return array

@@ -1,0 +1,175 @@
+"""A `ModelAdapter` for any module that can be traced: what families share once the module is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from precompute.domain import LayerSpec
+from precompute.errors import UnknownName, UsageError
+from precompute.models.base import LinkWeights, ModelAdapter, Point
+from precompute.models.folding import fold_and_freeze
+from precompute.models.graph import find_layers
+from precompute.models.linearise import incoming_weights
+from precompute.models.trace import Trace, trace_model
+
+
+class _Stop(Exception):
+    """Raised by a hook when all that was asked for has been seen."""
+
+
+class TracedModel(ModelAdapter):
+    """A model whose layers are found by running it once.
+
+    Subclasses set the attributes of `ModelAdapter` and then call `prepare`.
+    """
+
+    def prepare(self, module: nn.Module, example: Tensor) -> None:
+        """Trace the module, find its layers, and make the folded copy.
+
+        Args:
+            module: With its weights.
+            example: A model input `[1, channel, height, width]`.
+
+        Raises:
+            UsageError: The model holds no layer that can be read.
+        """
+        self.module = module.eval().requires_grad_(False)
+        self.trace: Trace = trace_model(self.module, example)
+        found = find_layers(self.trace)
+        if not found:
+            raise UsageError(f"{self.title} has no convolution or linear layer that can be read. `unitscope models` lists others.")
+        self._points = {point.spec.name: point for point in found}
+        self._links: dict[str, list[LinkWeights]] = {}
+        self._layers: tuple[LayerSpec, ...] | None = None
+        self.folded = fold_and_freeze(self.module, self.trace, found)
+
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """Return every layer in order of execution, with the layers directly before and after."""
+        if self._layers is None:
+            inputs = {name: self._inputs(name) for name in self._points}
+            self._layers = tuple(
+                replace(
+                    point.spec,
+                    inputs=tuple(inputs[name]),
+                    outputs=tuple(other for other in self._points if name in inputs[other]),
+                )
+                for name, point in self._points.items()
+            )
+        return self._layers
+
+    def _inputs(self, name: str) -> list[str]:
+        """Return the layers with parameters directly before; a stream or concat point is a view of them, never one itself."""
+        return [link.source for link in self._incoming(name) if self._points[link.source].spec.operation not in {"add", "concat"}]
+
+    def _incoming(self, name: str) -> list[LinkWeights]:
+        if name not in self._links:
+            self._links[name] = incoming_weights(self.trace, self._points, name)
+        return self._links[name]
+
+    def weights_between(self, source: str, target: str) -> LinkWeights:
+        """Return the weights from a layer to one directly after it.
+
+        Raises:
+            UnknownName: A layer does not exist, or `source` is not directly before `target`.
+        """
+        self.layer(source)
+        self.layer(target)
+        for link in self._incoming(target):
+            if link.source == source:
+                return link
+        raise UnknownName("layer directly before it", source, [link.source for link in self._incoming(target)], where=target)
+
+    def record(self, batch: Tensor, layers: Sequence[str], point: Point = "activation") -> dict[str, Tensor]:
+        """Run the model as it was loaded and return clones of what the layers held, on each layer's own axes."""
+        held: dict[str, Tensor] = {}
+
+        def keep(name: str, tensor: Tensor) -> None:
+            held[name] = tensor.clone()
+
+        with torch.no_grad(), self._watch(self.module, layers, keep):
+            self.module(batch)
+        if point == "activation":
+            for name in layers:
+                function = self._points[name].function
+                held[name] = held[name] if function is None else function(held[name])
+        return held
+
+    def stream(self, batch: Tensor, layers: Sequence[str], consume: Callable[[str, Tensor], None]) -> None:
+        """Run the folded copy once and hand each layer's pre-activation to `consume`; stop after the last layer."""
+        waiting = set(layers)
+
+        def hand_over(name: str, tensor: Tensor) -> None:
+            consume(name, tensor)
+            waiting.discard(name)
+            if not waiting:
+                raise _Stop
+
+        with torch.inference_mode(), self._watch(self.folded, layers, hand_over):
+            try:
+                self.folded(batch.contiguous(memory_format=torch.channels_last))
+            except _Stop:
+                return
+
+    def pre_activation(self, batch: Tensor, layer: str) -> Tensor:
+        """Run the folded, frozen copy up to one layer and return its pre-activation; differentiable in `batch`."""
+        held: list[Tensor] = []
+
+        def hand_over(_name: str, tensor: Tensor) -> None:
+            held.append(tensor)
+            raise _Stop
+
+        with self._watch(self.folded, [layer], hand_over):
+            try:
+                self.folded(batch.contiguous(memory_format=torch.channels_last))
+            except _Stop:
+                return held[0]
+        raise RuntimeError(f"{layer} did not run")
+
+    def nonlinearity(self, layer: str) -> Callable[[Tensor], Tensor] | None:
+        """Return the function from a layer's pre-activation to its activation, or None where none follows."""
+        self.layer(layer)
+        return self._points[layer].function
+
+    def logits(self, batch: Tensor) -> Tensor:
+        """Run the model as it was loaded and return its outputs `[batch, class]`."""
+        with torch.no_grad():
+            result: Tensor = self.module(batch)
+        return result
+
+    @contextmanager
+    def _watch(self, module: nn.Module, layers: Sequence[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+        handles = []
+        for name in layers:
+            self.layer(name)
+            point = self._points[name]
+            watched = module.get_submodule(point.boundary.module)
+            if point.boundary.is_input:
+                handles.append(watched.register_forward_pre_hook(_before(name, see)))
+            else:
+                handles.append(watched.register_forward_hook(_after(name, see)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _before(name: str, see: Callable[[str, Tensor], None]) -> Callable[..., None]:
+    def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        see(name, inputs[0])
+
+    return hook
+
+
+def _after(name: str, see: Callable[[str, Tensor], None]) -> Callable[..., None]:
+    def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        see(name, output)
+
+    return hook
+
+
