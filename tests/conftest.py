@@ -1,0 +1,89 @@
+"""Options, markers and fixtures for all tests: tiers by cost, no network, Debian's Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TIERS = {
+    "slow": ("--run-slow", "runs a real model or a long build"),
+    "browser": ("--run-browser", "drives Chromium"),
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+NO_BROWSER = "Chromium is missing, the browser tests are left out: `apt-get install chromium`, or set CHROMIUM to its path"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Libraries that would ask a hub for a newer file must not even try.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium, or None."""
+    return os.environ.get("CHROMIUM") or next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, (option, help_text) in TIERS.items():
+        parser.addoption(option, action="store_true", help=f"also run the tests marked {name}: {help_text}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, (option, help_text) in TIERS.items():
+        config.addinivalue_line("markers", f"{name}: {help_text}; only with {option}")
+    config.addinivalue_line("markers", "network: may leave this machine; never in the repository's own tests")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return NO_BROWSER if config.getoption("--run-browser") and find_chromium() is None else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name, (option, _) in TIERS.items():
+            if item.get_closest_marker(name) and not config.getoption(option):
+                item.add_marker(pytest.mark.skip(reason=f"{name} test: needs {option}"))
+        if item.get_closest_marker("browser") and find_chromium() is None:
+            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of Chromium for `playwright.chromium.launch(executable_path=…)`."""
+    path = find_chromium()
+    assert path is not None, NO_BROWSER
+    return path
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the folder of this checkout."""
+    return REPOSITORY
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):  # the path of a Unix socket
+        return True
+    host = str(address[0])
+    return host in {"localhost", "::1", "0.0.0.0", ""} or host.startswith("127.")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """Refuse every connection that would leave this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            real = getattr(socket.socket, name)
+
+            def guarded(self: socket.socket, address: Any, real: Any = real) -> Any:
+                if not _is_local(address):
+                    raise OSError(f"tests may not reach the network, and one tried {address!r}")
+                return real(self, address)
+
+            patch.setattr(socket.socket, name, guarded)
+        yield
