@@ -1,7 +1,7 @@
 """What a source of images has to offer: images with stable keys, and no file that can stop a build.
 
-A source is one module of this package. One that needs no path registers itself with `@STIMULI.register("word")`, and the
-word may then stand wherever a folder may.
+A source is one module of this package. One that needs no path registers a function that opens it, with
+`@STIMULI.register("word")`, and the word may then stand wherever a folder may.
 """
 
 from __future__ import annotations
@@ -102,4 +102,4 @@ class StimulusSource(ABC):
             yield ref, self.open(ref.index)
 
 
-STIMULI: Registry[type[StimulusSource]] = Registry("source of images", "precompute.stimuli")
+STIMULI: Registry[Callable[[], StimulusSource]] = Registry("source of images", "precompute.stimuli")

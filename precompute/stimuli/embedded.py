@@ -34,7 +34,6 @@ _MIN_DIFFERENCE = 5.0
 """Mean difference of brightness between two crops, both shrunk to a sketch, below which they look the same."""
 
 
-@STIMULI.register("embedded")
 class EmbeddedPhotographs(StimulusSource):
     """Crops of the photographs in the scikit-image and scikit-learn wheels.
 
@@ -116,6 +115,12 @@ class EmbeddedPhotographs(StimulusSource):
         digest.update(f"{photo.file}\0{hashlib.sha256(data).hexdigest()}\n".encode())
         self._images[photo.file] = image
         return image
+
+
+@STIMULI.register("embedded")
+def open_embedded() -> StimulusSource:
+    """Return the embedded photographs, cut as usual."""
+    return EmbeddedPhotographs()
 
 
 def choose_boxes(image: Image.Image, max_boxes: int, name: str) -> list[Box]:
