@@ -14,7 +14,7 @@ from precompute.errors import UsageError
 
 def layer(**changes: object) -> LayerSpec:
     spec = LayerSpec("conv", "channel", 8, 0, 1, (14, 14), "convolution", "relu", 31, 16, (-7, -7))
-    return dataclasses.replace(spec, **changes)  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(spec, **changes)
 
 
 @pytest.mark.parametrize(
