@@ -15,7 +15,8 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Twice quiet: errors still show.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # The first Python that is new enough and can make virtual environments.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
@@ -48,7 +49,7 @@ serve: $(VENV)/.demo static/vendor/.installed ## Serve an atlas that is already 
 	$(BIN)/unitscope serve --atlas "$(ATLAS)" --port $(PORT)
 
 wheel: $(VENV)/.python static/vendor/.installed ## Build the wheel, front-end libraries included, into dist/
-	$(call stage,Wheel,$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .)
+	$(call stage,Wheel,$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .)
 
 clean: ## Remove the environment, the front-end libraries and caches; the atlas stays
 	rm -rf $(VENV) node_modules static/vendor build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

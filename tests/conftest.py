@@ -36,7 +36,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name, (option, help_text) in TIERS.items():
         config.addinivalue_line("markers", f"{name}: {help_text}; only with {option}")
-    config.addinivalue_line("markers", "network: may leave this machine; never in the repository's own tests")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
