@@ -1,0 +1,146 @@
+"""What one request works with: the atlas as it is now, and what was asked."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from app.query import Query
+from app.settings import AppSettings
+from precompute.errors import AtlasError, UnknownName
+from precompute.store.engine import database_path
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog, LayerRecord
+
+_NUMBER = re.compile(r"^(0|[1-9][0-9]{0,8})$")
+
+
+class AtlasDoor:
+    """Opens the atlas when it is there, and again when it was replaced; the web process may start before the build.
+
+    Args:
+        settings: Where the atlas is.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        self._reader: AtlasReader | None = None
+        self._lock = threading.Lock()
+
+    def reader(self) -> AtlasReader:
+        """Return the reader of the atlas.
+
+        Raises:
+            AtlasError: There is no atlas yet, or it cannot be read.
+        """
+        try:
+            file_id = database_path(self.settings.atlas).stat().st_ino
+        except OSError:
+            file_id = None
+        found = self._reader
+        if found is not None and found.file_id == file_id:
+            return found
+        with self._lock:
+            if self._reader is None or self._reader.file_id != file_id:
+                if self._reader is not None:
+                    self._reader.close()
+                    self._reader = None
+                self._reader = AtlasReader(self.settings.atlas)
+            return self._reader
+
+
+@dataclass
+class Visit:
+    """One request for one page.
+
+    Attributes:
+        door: The way to the atlas.
+        path: The parts of the address that vary, by name.
+        query: The query parameters, checked.
+        address: The address of the HTML page without its query.
+        full_address: The address of the HTML page with its query.
+        is_api: Whether the JSON twin was asked for.
+    """
+
+    door: AtlasDoor
+    path: Mapping[str, str]
+    query: Query
+    address: str
+    full_address: str
+    is_api: bool
+
+    @cached_property
+    def reader(self) -> AtlasReader:
+        """Return the reader of the atlas."""
+        return self.door.reader()
+
+    @cached_property
+    def revision(self) -> str:
+        """Return the revision of the atlas when the request began."""
+        return self.reader.revision()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Return the model that the address names.
+
+        Raises:
+            UnknownName: The atlas has no such model.
+        """
+        return self.reader.catalog(self.path["model"], self.revision)
+
+    @cached_property
+    def layer(self) -> LayerRecord:
+        """Return the layer that the address names.
+
+        Raises:
+            UnknownName: The model has no such layer.
+        """
+        return self.catalog.layer(self.path["layer"])
+
+    @cached_property
+    def unit(self) -> int:
+        """Return the index of the unit that the address names.
+
+        Raises:
+            UnknownName: The layer has no such unit.
+        """
+        return check_unit(self.layer, self.path["unit"])
+
+    def prefer(self, page: str) -> str:
+        """Return the address of a page, or of its twin where the twin was asked for."""
+        return f"/api/v1{page}" if self.is_api else page
+
+
+def check_unit(layer: LayerRecord, text: str) -> int:
+    """Return the index of a unit.
+
+    Raises:
+        UnknownName: The layer has no such unit.
+    """
+    last = layer.spec.num_units - 1
+    if not _NUMBER.match(text) or int(text) > last:
+        hint = f"Its units are numbered 0 to {last}."
+        raise UnknownName("unit", text[:80], (), where=f"{layer.model_id} {layer.name}", hint=hint)
+    return int(text)
+
+
+def read_number(kind: str, text: str) -> int:
+    """Return a number that names something.
+
+    Raises:
+        UnknownName: The text is no such number.
+    """
+    if not _NUMBER.match(text):
+        raise UnknownName(kind, text[:80], ())
+    return int(text)
+
+
+def open_or_none(door: AtlasDoor) -> tuple[AtlasReader | None, str | None]:
+    """Return the reader, or else why there is none."""
+    try:
+        return door.reader(), None
+    except AtlasError as error:
+        return None, error.detail

@@ -1,0 +1,165 @@
+"""Geometry of what the pages draw: sheets of small pictures, tiles, histograms, kernels. No colour is decided here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from app import strips, urls
+from app.contexts import Box, Found, Histogram
+
+SHEET_TILES = 30
+_TILE = re.compile(r"^(?P<url>[^#]+)#xywh=(?P<x>\d+),(?P<y>\d+),(?P<w>\d+),(?P<h>\d+)$")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a larger picture, to be drawn as a picture of its own."""
+
+    url: str
+    x: int
+    y: int
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """The places of small pictures on a sheet."""
+
+    num_tiles: int
+    size_px: int
+
+    @property
+    def columns(self) -> int:
+        """Return how many tiles a row has."""
+        return min(self.num_tiles, 10)
+
+    @property
+    def width(self) -> int:
+        """Return the width of the sheet."""
+        return max(1, self.columns) * self.size_px
+
+    @property
+    def height(self) -> int:
+        """Return the height of the sheet."""
+        return max(1, -(-self.num_tiles // max(1, self.columns))) * self.size_px
+
+    def corner(self, place: int) -> tuple[int, int]:
+        """Return the left and upper edge of a tile."""
+        return place % self.columns * self.size_px, place // self.columns * self.size_px
+
+
+def sheet(model_id: str, units: Iterable[tuple[str, int, str | None]], size_px: int) -> dict[tuple[str, int], Cut]:
+    """Return where the small picture of each `(layer, unit, thumbnail)` is, over as few sheets as needed."""
+    groups: dict[str, dict[int, str]] = {}
+    for layer, index, thumbnail in units:
+        if thumbnail is not None:
+            groups.setdefault(layer, {})[index] = thumbnail
+    listed = [(layer, index, url) for layer, group in groups.items() for index, url in group.items()]
+    found: dict[tuple[str, int], Cut] = {}
+    for start in range(0, len(listed), SHEET_TILES):
+        chunk = listed[start : start + SHEET_TILES]
+        version = hashlib.sha256("|".join([strips.FORMAT, str(size_px), *(url for _, _, url in chunk)]).encode()).hexdigest()[:16]
+        url = urls.sheet(model_id, size_px, ((layer, index) for layer, index, _ in chunk), version)
+        layout = SheetLayout(len(chunk), size_px)
+        for place, (layer, index, _) in enumerate(chunk):
+            x, y = layout.corner(place)
+            found[layer, index] = Cut(url, x, y, size_px, size_px, layout.width, layout.height)
+    return found
+
+
+def sheets(found: Iterable[Found]) -> dict[str, Cut]:
+    """Return where the small picture of each search result is, by its link."""
+    by_model: dict[str, dict[tuple[str, int], tuple[str, str]]] = {}
+    for item in found:
+        if item.thumbnail is not None and item.model is not None:
+            _, _, _, layer, unit = item.link.split("/")
+            by_model.setdefault(item.model, {})[unquote(layer), int(unit)] = (item.link, item.thumbnail)
+    cuts: dict[str, Cut] = {}
+    for model_id, units in by_model.items():
+        placed = sheet(model_id, ((layer, unit, thumbnail) for (layer, unit), (_, thumbnail) in units.items()), 96)
+        cuts |= {units[key][0]: cut for key, cut in placed.items()}
+    return cuts
+
+
+def tile(crop: str, strip_width: int, strip_height: int) -> Cut:
+    """Return the part of a strip that an example's `crop` names."""
+    match = _TILE.match(crop)
+    if match is None:
+        return Cut(crop, 0, 0, strip_width, strip_height, strip_width, strip_height)
+    x, y, width, height = (int(match[name]) for name in "xywh")
+    return Cut(match["url"], x, y, width, height, strip_width, strip_height)
+
+
+def field_on_tile(box: Box, input_size: Sequence[int], cut: Cut) -> tuple[float, float, float, float] | None:
+    """Return `x, y, width, height` of the receptive field on a tile, or None where the tile shows nothing else."""
+    _, height, width = input_size
+    window = strips.window_of((box.y0, box.x0, box.y1, box.x1), height, width)
+    if box.y1 - box.y0 >= window.size and box.x1 - box.x0 >= window.size:
+        return None
+    scale = cut.width / window.size
+    left, top = cut.x + (box.x0 - window.x) * scale, cut.y + (box.y0 - window.y) * scale
+    return (round(left, 1), round(top, 1), round((box.x1 - box.x0) * scale, 1), round((box.y1 - box.y0) * scale, 1))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a histogram in its drawing."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    low: float
+    high: float
+    count: int
+
+
+def histogram_bars(histogram: Histogram, width: int, height: int) -> tuple[list[Bar], float | None]:
+    """Return the bars of a histogram, heights by the square root of the count, and where zero is (None: outside)."""
+    edges = [edge for edge in histogram.edges if edge is not None]
+    if len(edges) != len(histogram.counts) + 1 or edges[-1] <= edges[0]:
+        return [], None
+    low, span = edges[0], edges[-1] - edges[0]
+    most = max(1, *histogram.counts) ** 0.5
+    bars: list[Bar] = []
+    for left, right, number in zip(edges, edges[1:], histogram.counts, strict=False):
+        tall = round(height * number**0.5 / most, 1)
+        x = round((left - low) / span * width, 1)
+        bars.append(Bar(x, height - tall, round((right - left) / span * width, 2), tall, left, right, number))
+    zero = round(-low / span * width, 1)
+    return bars, zero if 0 <= zero <= width else None
+
+
+@dataclass(frozen=True)
+class KernelCell:
+    """One weight of a kernel in its drawing."""
+
+    x: int
+    y: int
+    value: float
+    opacity: float
+
+
+def kernel_cells(kernel: Sequence[Sequence[float | None]] | str | None, maximum: float | None) -> list[KernelCell]:
+    """Return the cells of a kernel; `maximum` is the value with the full colour."""
+    if kernel is None or isinstance(kernel, str):
+        return []
+    full = maximum or 1.0
+    return [
+        KernelCell(x, y, value or 0.0, round(min(1.0, abs(value or 0.0) / full), 3))
+        for y, row in enumerate(kernel)
+        for x, value in enumerate(row)
+    ]
+
+
+def largest(kernels: Iterable[Sequence[Sequence[float | None]] | str | None]) -> float:
+    """Return the largest size of any weight in some kernels: the scale that a row of them shares."""
+    found = [abs(value or 0.0) for kernel in kernels if kernel and not isinstance(kernel, str) for row in kernel for value in row]
+    return max(found, default=0.0) or 1.0

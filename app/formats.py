@@ -1,0 +1,150 @@
+"""Numbers and names as people read them; the filters of the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with a few significant digits, a real minus sign, and a dash for what is missing.
+
+    >>> number(-0.012345), number(1234567.0), number(None)
+    ('−0.0123', '1,230,000', '–')
+    """
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1000:
+        text = f"{float(f'{value:.{digits}g}'):,.0f}"
+    elif size < 1e-4:
+        text = f"{value:.1e}"
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def count(value: int) -> str:
+    """Return a whole number with its thousands set apart.
+
+    >>> count(21008)
+    '21,008'
+    """
+    return f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return how long something takes, in the two largest units.
+
+    >>> duration(3725.0), duration(42.0)
+    ('1 h 2 min', '42 s')
+    """
+    if seconds is None:
+        return "not known yet"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage."""
+    return "–" if value is None else f"{number(100 * value)} %"
+
+
+def share(stage: Any) -> int:
+    """Return how much of a stage is done, in whole percent; 100 only when all of it is."""
+    total = stage.done + stage.failed + stage.todo
+    return 100 * stage.done // total if total else 0
+
+
+def words(name: str) -> str:
+    """Return a technical name as words.
+
+    >>> words("feature_visualization")
+    'Feature visualization'
+    """
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def plural(value: int, singular: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "unit"), plural(21008, "unit")
+    ('1 unit', '21,008 units')
+    """
+    return f"{count(value)} {singular}{'' if value == 1 else 's'}"
+
+
+def sign(value: float | None) -> str:
+    """Return `positive`, `negative` or `zero`: the class that colours a weight."""
+    if value is None or value == 0:
+        return "zero"
+    return "positive" if value > 0 else "negative"
+
+
+def sample_key(sample: Any) -> tuple[str, int, str | None]:
+    """Return what a sheet of small pictures needs to know of a unit."""
+    return sample.layer, sample.index, sample.thumbnail
+
+
+def partner_key(partner: Any) -> tuple[str, int, str | None]:
+    """Return what a sheet of small pictures needs to know of a partner."""
+    return partner.layer, partner.unit, partner.thumbnail
+
+
+def sample_key_in(sample: Any, layer: str) -> tuple[str, int, str | None]:
+    """Return what a sheet of small pictures needs to know of a unit of a layer."""
+    return layer, sample.index, sample.thumbnail
+
+
+def html_address(address: str) -> str:
+    """Return the address of the page that a twin's address belongs to."""
+    return address.removeprefix("/api/v1")
+
+
+def tail(text: str, length: int) -> str:
+    """Return a name that fits: its end tells more than its beginning.
+
+    >>> tail("features.denseblock1.conv", 8)
+    '…k1.conv'
+    """
+    return text if len(text) <= length else "…" + text[-(length - 1) :]
+
+
+def runs(items: Iterable[Any], attribute: str) -> list[list[Any]]:
+    """Return neighbouring items with the same value of an attribute as groups, in their order."""
+    return [list(group) for _, group in groupby(items, key=lambda item: getattr(item, attribute))]
+
+
+def is_metric_range(name: str) -> bool:
+    """Return whether a query parameter limits a metric."""
+    return name.startswith(("min.", "max."))
+
+
+def without(query: dict[str, str], *names: str) -> dict[str, str]:
+    """Return query parameters without some of them."""
+    return {key: value for key, value in query.items() if key not in names}
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "count": count,
+    "duration": duration,
+    "percent": percent,
+    "share": share,
+    "words": words,
+    "plural": plural,
+    "sign": sign,
+    "sample_key": sample_key,
+    "partner_key": partner_key,
+    "sample_key_in": sample_key_in,
+    "html_address": html_address,
+    "tail": tail,
+    "runs": runs,
+}

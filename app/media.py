@@ -1,0 +1,183 @@
+"""Files: blobs by the hash of their bytes, and pictures that are composed on first view and kept under `ATLAS/cache`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import FileResponse
+
+from app import compose, drawing, strips, thumbs
+from app.dependencies import AtlasDoor, check_unit
+from app.query import Parameter, Query, finite_number
+from precompute.domain import stable_hash
+from precompute.errors import UnknownName, UsageError
+from precompute.store.arrays import kernel_between
+from precompute.store.blobs import MEDIA_TYPES
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog, LayerRecord, ThumbRecord
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+THUMB_PX = 128
+MAX_SHEET_UNITS = 64
+_VERSION = Parameter("v", "The version of the picture, as the pages give it")
+_SHEET = (_VERSION, Parameter("px", "Side of a tile, 16 to 256", kind="integer"), Parameter("units", "`LAYER:1.2.3;LAYER:4`"))
+_KERNEL = (Parameter("max", "The value that has the full colour", kind="number"),)
+
+
+class Media:
+    """The files of an atlas.
+
+    Args:
+        door: The way to the atlas.
+    """
+
+    def __init__(self, door: AtlasDoor) -> None:
+        self._door = door
+
+    def router(self) -> APIRouter:
+        """Return the routes of all files."""
+        router = APIRouter()
+        for path, endpoint in (
+            ("/media/strips/{model}/{layer}/{unit}.webp", self.strip),
+            ("/media/thumbs/{model}/{layer}/{unit}.webp", self.thumb),
+            ("/media/sheets/{model}.webp", self.sheet),
+            ("/media/kernels/{model}/{source}/{source_unit}/{target}/{target_unit}.png", self.kernel),
+            ("/media/{name}", self.blob),
+        ):
+            router.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False, response_class=Response)
+        return router
+
+    def blob(self, request: Request) -> Response:
+        """Answer with a file of the store."""
+        Query(request.query_params.multi_items(), ())
+        name = str(request.path_params["name"])
+        path = self._door.reader().blobs.open_path(name)
+        if path is None:
+            raise UnknownName("file", name[:80], (), where="This atlas", hint="Files are named by the sha256 of their bytes.")
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix[1:]], headers={"Cache-Control": IMMUTABLE})
+
+    def strip(self, request: Request) -> Response:
+        """Answer with the strip of all examples of a unit."""
+        asked = Query(request.query_params.multi_items(), (_VERSION,)).text("v")
+        reader, catalog, layer, unit = self._unit(request)
+        payload = next((found.payload for found in reader.artifacts(layer, unit) if found.kind == "examples"), None)
+        if payload is None:
+            raise UnknownName("strip", str(unit), (), where=f"{layer.name}", hint="The examples of this unit are not built yet.")
+        top, others = strips.example_rows(payload)
+        stimuli = reader.stimuli(catalog.model, (int(row[0]) for row in [*top, *others]))
+        version = strips.version_of(payload, [stimulus.blob_name for stimulus in stimuli.values()])
+        key = f"strip|{catalog.model.id}|{layer.name}|{unit}|{version}"
+        return self._kept(key, asked == version, lambda: compose.strip(reader, catalog, layer, payload, stimuli))
+
+    def thumb(self, request: Request) -> Response:
+        """Answer with the small picture of a unit."""
+        asked = Query(request.query_params.multi_items(), (_VERSION,)).text("v")
+        reader, catalog, layer, unit = self._unit(request)
+        found = reader.thumbs(layer, [unit]).get(unit)
+        if found is None:
+            raise UnknownName("picture", str(unit), (), where=layer.name, hint="Nothing of this unit is built yet.")
+        version = thumbs.version_of(catalog.model.dataset_id, found)
+        key = f"thumb|{catalog.model.id}|{layer.name}|{unit}|{version}"
+        return self._kept(key, asked == version, lambda: compose.thumb_file(reader, catalog, layer, found, THUMB_PX) or b"")
+
+    def sheet(self, request: Request) -> Response:
+        """Answer with the small pictures of many units side by side."""
+        query = Query(request.query_params.multi_items(), _SHEET)
+        reader = self._door.reader()
+        catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
+        size_px = query.integer("px", 96, 16, 256)
+        units = _parse_units(catalog, query.text("units"))
+        found = _thumbs(reader, units)
+        pictures = [(layer.name, unit, self._address(catalog, layer, unit, found)) for layer, unit in units]
+        cuts = drawing.sheet(catalog.model.id, pictures, size_px)
+        is_current = bool(cuts) and all(cut.url.endswith(f"v={query.text('v')}") for cut in cuts.values())
+        key = f"sheet|{catalog.model.id}|{size_px}|{sorted(cut.url for cut in cuts.values())}|{len(units)}"
+        placed = [(layer, found.get((layer.name, unit))) for layer, unit in units]
+        return self._kept(key, is_current, lambda: compose.sheet(reader, catalog, placed, size_px))
+
+    def kernel(self, request: Request) -> Response:
+        """Answer with the picture of a kernel."""
+        query = Query(request.query_params.multi_items(), _KERNEL)
+        reader = self._door.reader()
+        catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
+        source, target = (catalog.layer(str(request.path_params[end])) for end in ("source", "target"))
+        ends = [check_unit(layer, str(request.path_params[f"{end}_unit"])) for layer, end in ((source, "source"), (target, "target"))]
+        link = catalog.link(source.name, target.name)
+        values = None if link is None else kernel_between(reader, link, ends[0], ends[1])
+        if link is None or values is None:
+            raise UnknownName("kernel", f"{source.name}/{ends[0]} to {target.name}/{ends[1]}", (), where=catalog.model.id)
+        text = query.text("max")
+        maximum = finite_number("max", text) if text else float(abs(values).max()) or 1.0
+        if maximum <= 0:
+            raise UsageError(f"max={text!r} is not possible. Give a number above zero.")
+        etag = f'"{stable_hash(link.blob_sha256, link.layout, *ends, maximum):x}"'
+        headers = {"Cache-Control": "no-cache", "ETag": etag}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(compose.kernel(values, maximum), headers=headers, media_type="image/png")
+
+    def _unit(self, request: Request) -> tuple[AtlasReader, Catalog, LayerRecord, int]:
+        reader = self._door.reader()
+        catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
+        layer = catalog.layer(str(request.path_params["layer"]))
+        return reader, catalog, layer, check_unit(layer, str(request.path_params["unit"]))
+
+    def _address(self, catalog: Catalog, layer: LayerRecord, unit: int, found: dict[tuple[str, int], ThumbRecord]) -> str | None:
+        thumb = found.get((layer.name, unit))
+        return None if thumb is None else thumbs.address(catalog.model.id, layer.name, unit, catalog.model.dataset_id, thumb)
+
+    def _kept(self, key: str, is_current: bool, make: Callable[[], bytes]) -> Response:
+        """Answer with a composed picture; `is_current` says that the address names this very version."""
+        settings = self._door.settings
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        path = settings.atlas / "cache" / digest[:2] / f"{digest}.webp"
+        headers = {"Cache-Control": IMMUTABLE if is_current else "no-cache"}
+        if path.is_file():
+            return FileResponse(path, media_type="image/webp", headers=headers)
+        data = make()
+        if settings.keeps_composed and is_current:
+            _keep(path, data)
+        return Response(data, headers=headers, media_type="image/webp")
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all; a folder that cannot be written is no reason to stop."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        return
+
+
+def _parse_units(catalog: Catalog, text: str) -> list[tuple[LayerRecord, int]]:
+    units: list[tuple[LayerRecord, int]] = []
+    for group in text.split(";") if text else []:
+        name, colon, indices = group.rpartition(":")
+        if not colon:
+            raise UsageError(f"units={text[:80]!r} is not a list of units. Write LAYER:1.2.3;LAYER:4.")
+        layer = catalog.layer(name)
+        units += [(layer, check_unit(layer, index)) for index in indices.split(".")]
+        if len(units) > MAX_SHEET_UNITS:
+            raise UsageError(f"'units' names more than {MAX_SHEET_UNITS} units. Ask for several sheets.")
+    if not units:
+        raise UsageError("'units' is missing. Write LAYER:1.2.3;LAYER:4.")
+    return units
+
+
+def _thumbs(reader: AtlasReader, units: list[tuple[LayerRecord, int]]) -> dict[tuple[str, int], ThumbRecord]:
+    by_layer: dict[str, tuple[LayerRecord, list[int]]] = {}
+    for layer, unit in units:
+        by_layer.setdefault(layer.name, (layer, []))[1].append(unit)
+    return {
+        (name, unit): thumb
+        for name, (layer, indices) in by_layer.items()
+        for unit, thumb in reader.thumbs(layer, indices).items()
+    }

@@ -1,0 +1,7 @@
+"""The pages, each declared once."""
+
+from __future__ import annotations
+
+from app.pages import layers, models, search, stimuli, units, weights
+
+PAGES = (*models.PAGES, *layers.PAGES, *units.PAGES, *weights.PAGES, *stimuli.PAGES, *search.PAGES)

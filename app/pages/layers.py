@@ -1,0 +1,120 @@
+"""The page of one layer: all its units, sorted, filtered and paged."""
+
+from __future__ import annotations
+
+from app import urls
+from app.contexts import LayerPage, MetricRange, UnitSummary
+from app.dependencies import Visit
+from app.query import Parameter, decode_cursor, encode_cursor
+from app.summaries import coverage_of, layer_summary, page_links, stages_of
+from app.thumbs import layer_thumbnails
+from app.twins import Page
+from precompute.domain import VISUALIZATION_STATUSES
+from precompute.errors import UsageError, closest_names
+from precompute.store.listing import ListedUnit, UnitFilter, count_statuses, count_units, list_metrics, list_units
+from precompute.store.records import LayerRecord
+
+DEFAULT_LIMIT = 60
+PARAMETERS = (
+    Parameter("sort", "A metric, or `index`", default="index"),
+    Parameter("order", "Smallest or largest first", choices=("asc", "desc"), default="asc for index, desc for metrics"),
+    Parameter("min.", "Only units whose METRIC is at least this", kind="number"),
+    Parameter("max.", "Only units whose METRIC is at most this", kind="number"),
+    Parameter("status", "Only units with a visualization of this status", choices=VISUALIZATION_STATUSES),
+    Parameter("visualization", "Only units with, or without, a visualization", choices=("yes", "no")),
+    Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
+    Parameter("limit", "Units on a page, 1 to 200", kind="integer", default=str(DEFAULT_LIMIT)),
+    Parameter("after", "A place in the list, from `next`"),
+)
+
+
+def build_layer(visit: Visit) -> LayerPage:
+    """Return the page of a layer."""
+    reader, layer = visit.reader, visit.layer
+    metrics = list_metrics(reader, layer)
+    wanted = _filter(visit, list(metrics))
+    limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, 200)
+    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size")}
+    scope["layer"] = layer.name
+    after = decode_cursor(scope, visit.query.text("after"), ((int, float, type(None)), int))
+    units = list_units(reader, layer, wanted, None if after is None else (after[0], after[1]), limit + 1)
+    following = None
+    if len(units) > limit:
+        units = units[:limit]
+        cursor = encode_cursor(scope, [units[-1].value, units[-1].index])
+        following = visit.prefer(urls.layer(layer.model_id, layer.name, **(visit.query.values | {"after": cursor})))
+    summary = layer_summary(layer).model_dump()
+    summary["links"] |= neighbours(visit)
+    coverage = coverage_of(reader, visit.catalog, visit.revision)
+    return LayerPage(
+        **summary,
+        model=layer.model_id,
+        layer=layer.name,
+        items=_items(visit, layer, units),
+        total=count_units(reader, layer, wanted),
+        next=following,
+        metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
+        statuses=count_statuses(reader, layer),
+        query=visit.query.values,
+        stages=stages_of(row for row in coverage if row.layer == layer.row),
+    )
+
+
+def neighbours(visit: Visit) -> dict[str, str | None]:
+    """Return links to the layers before and after in the order of execution."""
+    names = list(visit.catalog.layers)
+    place = names.index(visit.layer.name)
+    model_id = visit.layer.model_id
+    return {
+        "previous": urls.layer(model_id, names[place - 1]) if place else None,
+        "next": urls.layer(model_id, names[place + 1]) if place + 1 < len(names) else None,
+    }
+
+
+def _filter(visit: Visit, metrics: list[str]) -> UnitFilter:
+    query = visit.query
+    sort = query.text("sort", "index")
+    minimum, maximum = query.numbers("min."), query.numbers("max.")
+    for name in [sort, *minimum, *maximum]:
+        if name not in (*metrics, "index") or (name == "index" and name is not sort):
+            raise UsageError(_no_metric(visit.layer, name, metrics))
+    order = query.choice("order", "asc" if sort == "index" else "desc")
+    visualization = query.choice("visualization")
+    query.choice("size")
+    return UnitFilter(
+        sort=sort,
+        is_descending=order == "desc",
+        minimum=minimum,
+        maximum=maximum,
+        status=query.choice("status"),
+        has_visualization=None if visualization is None else visualization == "yes",
+    )
+
+
+def _no_metric(layer: LayerRecord, name: str, metrics: list[str]) -> str:
+    close = closest_names(name, metrics, count=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    known = f"It has: {', '.join(sorted(metrics))}, and 'index' to sort by." if metrics else "No metrics have been built yet."
+    return f"Layer {layer.name} has no metric {name[:80]!r}.{guess} {known}"
+
+
+def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit]) -> list[UnitSummary]:
+    indices = [unit.index for unit in units]
+    metrics = visit.reader.metrics(layer, indices)
+    pictures = layer_thumbnails(visit.reader, visit.catalog, layer, indices)
+    return [
+        UnitSummary(
+            index=unit.index,
+            kind=layer.spec.kind,
+            label=unit.label,
+            metrics=metrics.get(unit.index, {}),
+            thumbnail=pictures.get(unit.index),
+            links=page_links(
+                urls.unit(layer.model_id, layer.name, unit.index), weights=urls.weights(layer.model_id, layer.name, unit.index)
+            ),
+        )
+        for unit in units
+    ]
+
+
+PAGES = (Page("/models/{model}/{layer}", "layer", "All units of one layer.", build_layer, (LayerPage,), PARAMETERS),)

@@ -1,0 +1,164 @@
+"""The start page, and the page of one model."""
+
+from __future__ import annotations
+
+from app import urls
+from app.contexts import (
+    CoverageRow,
+    Dataset,
+    Failure,
+    HomePage,
+    LayerOnModel,
+    ModelCard,
+    ModelPage,
+    ModelProvenance,
+    ProgressFragment,
+)
+from app.dependencies import Visit, open_or_none
+from app.summaries import (
+    coverage_of,
+    layer_summary,
+    model_summary,
+    page_links,
+    progress_of,
+    samples_of,
+    stages_of,
+)
+from app.twins import Page
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog, CoverageRecord, ModelRecord
+
+HOME_SAMPLES = 2
+LAYER_SAMPLES = 8
+_COMMANDS = ["unitscope demo", "unitscope build timm:tf_efficientnet_lite0@pip --images DIR --atlas DIR"]
+
+
+def build_home(visit: Visit) -> HomePage:
+    """Return the start page; where there is no atlas yet, it tells how to make one."""
+    reader, problem = open_or_none(visit.door)
+    cards = [] if reader is None else [_card(visit, reader, model) for model in reader.models()]
+    return HomePage(
+        items=cards,
+        total=len(cards),
+        next=None,
+        problem=problem,
+        build_commands=_COMMANDS,
+        links=page_links(urls.home(), docs=urls.docs(), openapi=urls.openapi(), search=urls.search()),
+    )
+
+
+def _card(visit: Visit, reader: AtlasReader, model: ModelRecord) -> ModelCard:
+    catalog = reader.catalog(model.id, visit.revision)
+    samples = [sample for group in samples_of(reader, catalog, visit.revision, HOME_SAMPLES).values() for sample in group]
+    pictured = [sample for sample in samples if sample.thumbnail is not None]
+    step = max(1, len(pictured) // 20)
+    return ModelCard(
+        **model_summary(model).model_dump(),
+        stages=stages_of(coverage_of(reader, catalog, visit.revision)),
+        progress=progress_of(reader, model.id),
+        samples=pictured[::step][:20],
+    )
+
+
+def build_model(visit: Visit) -> ModelPage:
+    """Return the page of a model."""
+    reader, catalog = visit.reader, visit.catalog
+    model = catalog.model
+    coverage = coverage_of(reader, catalog, visit.revision)
+    return ModelPage(
+        **model_summary(model).model_dump(exclude={"links"}),
+        links=page_links(urls.model(model.id), home=urls.home(), progress=urls.progress(model.id)),
+        layers=_layers(visit, coverage),
+        coverage=_coverage_rows(catalog, coverage),
+        stages=stages_of(coverage),
+        progress=progress_of(reader, model.id),
+        failures=_failures(reader, catalog),
+        provenance=ModelProvenance(
+            weights_source=model.weights_source,
+            num_parameters=model.num_parameters,
+            preprocessing=model.preprocessing,
+            checks=model.checks,
+            num_classes=None if model.labels is None else len(model.labels),
+        ),
+        dataset=_dataset(reader, model),
+    )
+
+
+def _layers(visit: Visit, coverage: list[CoverageRecord]) -> list[LayerOnModel]:
+    samples = samples_of(visit.reader, visit.catalog, visit.revision, LAYER_SAMPLES)
+    by_layer: dict[int, list[CoverageRecord]] = {}
+    for row in coverage:
+        by_layer.setdefault(row.layer, []).append(row)
+    return [
+        LayerOnModel(
+            **layer_summary(layer).model_dump(),
+            coverage=stages_of(by_layer.get(layer.row, [])),
+            samples=samples[layer.name],
+        )
+        for layer in visit.catalog.layers.values()
+    ]
+
+
+def _coverage_rows(catalog: Catalog, coverage: list[CoverageRecord]) -> list[CoverageRow]:
+    counts: dict[tuple[int, str, str], dict[str, int]] = {}
+    for row in coverage:
+        numbers = counts.setdefault((row.layer, row.technique, row.variant), {"done": 0, "failed": 0, "todo": 0})
+        numbers[row.status] = row.num_units
+    place = {layer.row: layer for layer in catalog.layers.values()}
+    ordered = sorted(counts, key=lambda key: (place[key[0]].spec.position, key[1], key[2]))
+    return [
+        CoverageRow(
+            layer=place[key[0]].name,
+            technique=key[1],
+            variant=key[2],
+            done=counts[key]["done"],
+            failed=counts[key]["failed"],
+            todo=counts[key]["todo"],
+        )
+        for key in ordered
+    ]
+
+
+def _failures(reader: AtlasReader, catalog: Catalog) -> list[Failure]:
+    return [
+        Failure(layer=catalog.by_row[row].name, technique=technique, units=f"{start}-{stop - 1}", error=error)
+        for row, technique, start, stop, error in reader.failures(catalog.model.id)
+    ]
+
+
+def _dataset(reader: AtlasReader, model: ModelRecord) -> Dataset:
+    found = reader.dataset(model.dataset_id)
+    return Dataset(
+        id=found.id,
+        title=found.title,
+        num_images=found.num_images,
+        num_skipped=found.num_skipped,
+        credits=found.credits,
+        skipped=[{"key": key, "reason": reason} for key, reason in found.skipped],
+    )
+
+
+def build_progress(visit: Visit) -> ProgressFragment:
+    """Return how far a model is."""
+    model_id = visit.catalog.model.id
+    return ProgressFragment(
+        id=model_id,
+        stages=stages_of(coverage_of(visit.reader, visit.catalog, visit.revision)),
+        progress=progress_of(visit.reader, model_id),
+        links=page_links(urls.model(model_id), progress=urls.progress(model_id)),
+    )
+
+
+PAGES = (
+    Page("/", "home", "The models of the atlas.", build_home, (HomePage,), is_live=True, needs_atlas=False),
+    Page("/models/{model}", "model", "One model: layers, coverage, provenance.", build_model, (ModelPage,), is_live=True),
+    Page(
+        "/fragments/models/{model}/progress",
+        "model_progress",
+        "How far a model is.",
+        build_progress,
+        (ProgressFragment,),
+        is_live=True,
+        is_fragment=True,
+    ),
+)

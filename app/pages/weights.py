@@ -1,0 +1,136 @@
+"""The weight explorer, and the list of every partner of a unit."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from app import urls
+from app.contexts import Context, ExplorerPage, PartnersPage
+from app.dependencies import Visit
+from app.drawing import largest
+from app.explorer import MAX_OPEN, Explorer
+from app.pages.units import build_links
+from app.partners import partners_of
+from app.query import Parameter, decode_cursor, encode_cursor
+from app.summaries import coverage_of, stages_of
+from app.twins import Page
+from precompute.errors import UnknownName, UsageError
+from precompute.store.arrays import Direction, PartnerWeight, all_partners, links_of
+
+DEFAULT_TOP = 6
+DEFAULT_LIMIT = 50
+PARAMETERS = (
+    Parameter("top", "How many partners of each unit the explorer shows, 1 to 20", kind="integer", default=str(DEFAULT_TOP)),
+    Parameter("open", f"Units to unfold further, `LAYER/UNIT,LAYER/UNIT`, at most {MAX_OPEN}"),
+    Parameter("direction", "List every partner in one direction instead", choices=("inputs", "outputs")),
+    Parameter("layer", "With direction: only partners in this layer"),
+    Parameter("sign", "With direction: only partners whose sum is positive (+) or negative (-)", choices=("+", "-")),
+    Parameter("limit", "With direction: partners on a page, 1 to 500", kind="integer", default=str(DEFAULT_LIMIT)),
+    Parameter("after", "With direction: a place in the list, from `next`"),
+)
+_LIST_ONLY = ("layer", "sign", "limit", "after")
+
+
+def build_weights(visit: Visit) -> Context:
+    """Return the explorer, or the list of partners where a direction is asked for."""
+    direction = visit.query.choice("direction")
+    if direction is not None:
+        if refused := [name for name in ("top", "open") if visit.query.text(name)]:
+            raise UsageError(f"{refused[0]!r} belongs to the explorer: leave it out, or leave 'direction' out.")
+        return build_partners(visit, cast("Direction", direction))
+    if refused := [name for name in _LIST_ONLY if visit.query.text(name)]:
+        raise UsageError(f"{refused[0]!r} needs 'direction': add direction=inputs or direction=outputs.")
+    return build_explorer(visit)
+
+
+def build_explorer(visit: Visit) -> ExplorerPage:
+    """Return the explorer at a unit."""
+    layer, unit = visit.layer, visit.unit
+    top = visit.query.integer("top", DEFAULT_TOP, 1, 20)
+    explorer = Explorer(visit.reader, visit.catalog, (layer.name, unit), top, visit.query.text("open"))
+    columns, edges = explorer.columns(), explorer.edges()
+    links = build_links(visit) | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")}
+    return ExplorerPage(
+        model=visit.catalog.model.id,
+        layer=layer.name,
+        unit=unit,
+        label=visit.reader.labels(layer, [unit]).get(unit),
+        top=top,
+        open=explorer.open_texts(),
+        columns=columns,
+        edges=edges,
+        maximum=largest(edge.kernel for edge in edges),
+        layer_inputs=list(layer.spec.inputs),
+        layer_outputs=list(layer.spec.outputs),
+        stages=stages_of(row for row in coverage_of(visit.reader, visit.catalog, visit.revision) if row.layer == layer.row),
+        links=links,
+    )
+
+
+def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
+    """Return a page of the list of every partner, by the norm of the kernel."""
+    layer, unit, query = visit.layer, visit.unit, visit.query
+    neighbours = list(layer.spec.inputs if direction == "inputs" else layer.spec.outputs)
+    partner_layer = query.text("layer") or None
+    if partner_layer is not None and partner_layer not in neighbours:
+        raise UnknownName("layer", partner_layer, neighbours, where=f"{layer.name} ({direction})")
+    limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
+    partners = _signed(_all(visit, direction, partner_layer), _sign(visit))
+    scope = {"unit": visit.address, "direction": direction, "layer": partner_layer, "sign": query.text("sign").strip()}
+    place = decode_cursor(scope, query.text("after"), (int,))
+    start = 0 if place is None else max(0, int(place[0]))
+    items = partners_of(visit.reader, visit.catalog, layer, unit, direction, partners[start : start + limit], first_rank=start + 1)
+    following = None
+    if start + limit < len(partners):
+        values = query.values | {"after": encode_cursor(scope, [start + limit])}
+        following = visit.prefer(urls.weights(layer.model_id, layer.name, unit, **values))
+    return PartnersPage(
+        model=visit.catalog.model.id,
+        layer=layer.name,
+        unit=unit,
+        direction=direction,
+        items=items,
+        total=len(partners),
+        next=following,
+        query=query.values,
+        layers=neighbours,
+        maximum=largest(item.kernel for item in items),
+        links=build_links(visit) | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
+    )
+
+
+def _sign(visit: Visit) -> Literal["+", "-"] | None:
+    # A plus sign in a query means a space, so "sign=+" arrives as " ".
+    value = visit.query.values.get("sign", "")
+    if value in ("", "+", " ", "-"):
+        return "-" if value == "-" else ("+" if value else None)
+    raise UsageError(f"sign={value[:80]!r} is not possible. Possible values of 'sign': +, -.")
+
+
+def _all(visit: Visit, direction: Direction, partner_layer: str | None) -> list[PartnerWeight]:
+    kept = visit.reader.kept(visit.revision)
+    key = ("partners", visit.address, direction, partner_layer)
+    latest: dict[object, list[PartnerWeight]] = kept.get("latest partners", {})
+    if key not in latest:
+        links = links_of(visit.catalog, visit.layer, direction, partner_layer)
+        latest = {key: all_partners(visit.reader, links, visit.unit, direction)}
+        kept["latest partners"] = latest
+    return latest[key]
+
+
+def _signed(partners: list[PartnerWeight], sign: str | None) -> list[PartnerWeight]:
+    if sign is None:
+        return partners
+    return [partner for partner in partners if (partner.sum > 0 if sign == "+" else partner.sum < 0)]
+
+
+PAGES = (
+    Page(
+        "/models/{model}/{layer}/{unit}/weights",
+        "weights",
+        "The weight explorer at a unit; with `direction`, every partner of the unit.",
+        build_weights,
+        (ExplorerPage, PartnersPage),
+        PARAMETERS,
+    ),
+)

@@ -1,0 +1,77 @@
+"""The Jinja environment: strict about names, escaping everything, with the few helpers that templates share."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from app import diagrams, drawing, formats, glossary, urls
+from app.contexts import Context
+from app.settings import AppSettings
+
+
+def app_version() -> str:
+    """Return the version of unitscope that runs."""
+    try:
+        return version("unitscope")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Templates:
+    """Renders pages.
+
+    Args:
+        settings: Where templates and static files are.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.static_version = _hash_of(settings.static)
+        self.version = f"{app_version()}-{_hash_of(settings.templates)}-{self.static_version}"
+        self._environment = Environment(
+            loader=FileSystemLoader(settings.templates),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            urls=urls,
+            draw=drawing,
+            diagrams=diagrams,
+            glossary=glossary,
+            static=self.static,
+            without=formats.without,
+            has_htmx=(settings.static / "vendor" / "htmx.min.js").is_file(),
+            version=app_version(),
+        )
+        self._environment.filters.update(formats.FILTERS)
+        self._environment.tests["metric_range"] = formats.is_metric_range
+
+    def static(self, path: str) -> str:
+        """Return the address of a static file; it changes with the content of the static files."""
+        return f"/static/{self.static_version}/{path}"
+
+    def render(self, context: Context, path: str) -> str:
+        """Return the HTML of a page.
+
+        Args:
+            context: What the page shows.
+            path: Address of the page, without its query.
+        """
+        names: dict[str, Any] = {"page": context, "path": path}
+        return self._environment.get_template(context.template).render(names)
+
+
+def _hash_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,146 @@
+"""A page is declared once; from it come the HTML page, its JSON twin, the link between them, and its documentation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from app import urls
+from app.contexts import Context
+from app.dependencies import AtlasDoor, Visit
+from app.query import Parameter, Query
+from app.templating import Templates
+from precompute.errors import AtlasError
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page and its twin.
+
+    Attributes:
+        path: Address of the page, with names in braces for what varies.
+        name: Its short name.
+        summary: What it shows, one line.
+        build: Makes its context.
+        contexts: The kinds of context that it makes; the first is the usual one.
+        parameters: The query parameters it takes.
+        is_live: Whether it also shows what a running build is doing, which changes without a new revision.
+        is_fragment: Whether it is a part of a page and has no twin.
+        needs_atlas: Whether it can show nothing without an atlas.
+    """
+
+    path: str
+    name: str
+    summary: str
+    build: Callable[[Visit], Context]
+    contexts: tuple[type[Context], ...]
+    parameters: Sequence[Parameter] = ()
+    is_live: bool = False
+    is_fragment: bool = False
+    needs_atlas: bool = True
+
+    @property
+    def path_names(self) -> list[str]:
+        """Return the names of what varies in the address."""
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+
+def serve_pages(pages: Sequence[Page], door: AtlasDoor, templates: Templates) -> APIRouter:
+    """Return the routes of all pages and twins."""
+    router = APIRouter()
+    for page in pages:
+        _serve_html(router, page, door, templates)
+        if not page.is_fragment:
+            _serve_json(router, page, door, templates)
+    return router
+
+
+def _serve_html(router: APIRouter, page: Page, door: AtlasDoor, templates: Templates) -> None:
+    def html(request: Request) -> Response:
+        visit = _visit(page, door, request, is_api=False)
+        headers = _headers(page, visit, templates)
+        if not page.is_fragment:
+            headers["Link"] = f'<{urls.twin(visit.full_address)}>; rel="alternate"; type="application/json"'
+        if _is_known(request, headers):
+            return Response(status_code=304, headers=headers)
+        context = page.build(visit)
+        return Response(templates.render(context, path=visit.address), 200, headers, "text/html; charset=utf-8")
+
+    router.add_api_route(page.path, html, methods=["GET", "HEAD"], name=page.name, include_in_schema=False)
+
+
+def _serve_json(router: APIRouter, page: Page, door: AtlasDoor, templates: Templates) -> None:
+    def twin(request: Request) -> Response:
+        visit = _visit(page, door, request, is_api=True)
+        headers = _headers(page, visit, templates)
+        headers["Link"] = f'<{visit.full_address}>; rel="alternate"; type="text/html"'
+        if _is_known(request, headers):
+            return Response(status_code=304, headers=headers)
+        return Response(page.build(visit).model_dump_json(), 200, headers, "application/json")
+
+    path = urls.twin(page.path)
+    name = f"{page.name}_twin"
+    router.add_api_route(
+        path,
+        twin,
+        methods=["GET"],
+        name=name,
+        operation_id=page.name,
+        summary=page.summary,
+        responses=_responses(page),
+        response_class=Response,
+        openapi_extra={"parameters": _parameters(page)},
+    )
+    router.add_api_route(path, twin, methods=["HEAD"], name=f"{name}_head", include_in_schema=False)
+    if page.path == "/":
+        router.add_api_route(urls.API, twin, methods=["GET", "HEAD"], name=f"{name}_bare", include_in_schema=False)
+
+
+def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Visit:
+    path = {name: str(request.path_params[name]) for name in page.path_names}
+    query = Query(request.query_params.multi_items(), page.parameters)
+    address = page.path
+    for name, value in path.items():
+        address = address.replace(f"{{{name}}}", urls.part(value))
+    return Visit(door, path, query, address, urls.with_query(address, query.values), is_api)
+
+
+def _headers(page: Page, visit: Visit, templates: Templates) -> dict[str, str]:
+    """Return the headers of an answer; the ETag tells the atlas, what was asked, and the version of the app."""
+    try:
+        parts = [visit.revision]
+        if page.is_live:
+            parts.append(visit.reader.live_stamp())
+    except AtlasError as error:
+        if page.needs_atlas:
+            raise
+        parts = [str(error)]
+    parts += [visit.full_address, "json" if visit.is_api else "html", templates.version]
+    etag = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return {"ETag": f'W/"{etag}"', "Cache-Control": "no-cache"}
+
+
+def _is_known(request: Request, headers: dict[str, str]) -> bool:
+    given = request.headers.get("if-none-match", "")
+    return headers["ETag"] in [tag.strip() for tag in given.split(",")]
+
+
+def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
+    models: list[type[BaseModel]] = list(page.contexts)
+    found: dict[int | str, dict[str, Any]] = {200: {"model": models[0], "description": page.summary}}
+    for status, words in ((400, "An unknown query parameter, or an impossible value"), (404, "No such name")):
+        found[status] = {"description": words, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return found
+
+
+def _parameters(page: Page) -> list[dict[str, Any]]:
+    in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in page.path_names]
+    in_query = [
+        {"name": p.name, "in": "query", "required": False, "description": p.summary, "schema": p.schema} for p in page.parameters
+    ]
+    return [*in_path, *in_query]

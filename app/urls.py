@@ -1,0 +1,104 @@
+"""One function for each address of the app. Addresses are relative to the host: the Host header is trusted for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlencode
+
+API = "/api/v1"
+
+
+def home() -> str:
+    """Return the address of the start page."""
+    return "/"
+
+
+def docs() -> str:
+    """Return the address of the page about the API."""
+    return "/docs"
+
+
+def openapi() -> str:
+    """Return the address of the machine-readable description of the API."""
+    return f"{API}/openapi.json"
+
+
+def model(model_id: str) -> str:
+    """Return the address of a model."""
+    return f"/models/{part(model_id)}"
+
+
+def layer(model_id: str, layer_name: str, **query: object) -> str:
+    """Return the address of a layer."""
+    return with_query(f"{model(model_id)}/{part(layer_name)}", query)
+
+
+def unit(model_id: str, layer_name: str, index: int) -> str:
+    """Return the address of a unit."""
+    return f"{layer(model_id, layer_name)}/{index}"
+
+
+def weights(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of the weight explorer at a unit."""
+    return with_query(f"{unit(model_id, layer_name, index)}/weights", query)
+
+
+def stimulus(stimulus_id: int, **query: object) -> str:
+    """Return the address of an image."""
+    return with_query(f"/stimuli/{stimulus_id}", query)
+
+
+def search(**query: object) -> str:
+    """Return the address of a search."""
+    return with_query("/search", query)
+
+
+def progress(model_id: str) -> str:
+    """Return the address of the part of a model's page that tells how far a build is."""
+    return f"/fragments{model(model_id)}/progress"
+
+
+def blob(name: str) -> str:
+    """Return the address of a file of the store."""
+    return f"/media/{name}"
+
+
+def strip(model_id: str, layer_name: str, index: int, version: str) -> str:
+    """Return the address of the strip of all examples of a unit."""
+    return f"/media/strips/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
+
+
+def thumb(model_id: str, layer_name: str, index: int, version: str) -> str:
+    """Return the address of the small picture of a unit that has no visualization."""
+    return f"/media/thumbs/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
+
+
+def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version: str) -> str:
+    """Return the address of one picture that holds the small pictures of many units."""
+    groups: dict[str, list[str]] = {}
+    for layer_name, index in units:
+        groups.setdefault(layer_name, []).append(str(index))
+    listed = ";".join(f"{name}:{'.'.join(indices)}" for name, indices in groups.items())
+    return with_query(f"/media/sheets/{part(model_id)}.webp", {"px": size_px, "units": listed, "v": version})
+
+
+def kernel(model_id: str, source: tuple[str, int], target: tuple[str, int], maximum: float) -> str:
+    """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`."""
+    ends = f"{part(source[0])}/{source[1]}/{part(target[0])}/{target[1]}"
+    return f"/media/kernels/{part(model_id)}/{ends}.png?max={maximum:.6g}"
+
+
+def twin(page: str) -> str:
+    """Return the address of the JSON twin of a page."""
+    return f"{API}{page}"
+
+
+def with_query(path: str, query: Mapping[str, object]) -> str:
+    """Return an address with the query parameters that are not None."""
+    given = {key: value for key, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given, safe=':;,/', quote_via=quote)}" if given else path
+
+
+def part(text: str) -> str:
+    """Return a name as one part of an address."""
+    return quote(text, safe="")

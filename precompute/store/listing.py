@@ -1,0 +1,163 @@
+"""The units of a layer, sorted, filtered and paged; and the texts that a search looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy.orm import aliased
+
+from precompute.store import schema
+from precompute.store.reader import AtlasReader
+from precompute.store.records import LayerRecord
+
+
+@dataclass(frozen=True)
+class UnitFilter:
+    """Which units of a layer to list, and in which order.
+
+    Attributes:
+        sort: A metric, or `index`.
+        is_descending: Largest first.
+        minimum: Smallest value of each metric that is let through.
+        maximum: Largest value of each metric that is let through.
+        status: Only units with a visualization of this status.
+        has_visualization: Only units with, or only units without, a visualization.
+    """
+
+    sort: str = "index"
+    is_descending: bool = False
+    minimum: Mapping[str, float] = field(default_factory=dict)
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    status: str | None = None
+    has_visualization: bool | None = None
+
+
+@dataclass(frozen=True)
+class ListedUnit:
+    """One unit of a list, with the value that it is sorted by."""
+
+    index: int
+    label: str | None
+    value: float | None
+
+
+def list_units(
+    reader: AtlasReader, layer: LayerRecord, wanted: UnitFilter, after: tuple[float | None, int] | None, limit: int
+) -> list[ListedUnit]:
+    """Return units of a layer, after a `(value, index)`; units without the value that is sorted by come last."""
+    unit = schema.unit
+    metric = aliased(schema.unit_metric)
+    value: ColumnElement[Any] = literal(None) if wanted.sort == "index" else metric.c.value
+    query = select(unit.c.unit_index, unit.c.label, value.label("value")).where(*_conditions(layer, wanted))
+    if wanted.sort == "index":
+        query = query.order_by(unit.c.unit_index.desc() if wanted.is_descending else unit.c.unit_index)
+    else:
+        same = and_(metric.c.layer_id == unit.c.layer_id, metric.c.unit_index == unit.c.unit_index, metric.c.metric == wanted.sort)
+        query = query.outerjoin(metric, same)
+        query = query.order_by(value.is_(None), value.desc() if wanted.is_descending else value, unit.c.unit_index)
+    if after is not None:
+        query = query.where(_later(wanted, value, after))
+    return [ListedUnit(row["unit_index"], row["label"], row["value"]) for row in reader.all(query.limit(limit))]
+
+
+def _later(wanted: UnitFilter, value: ColumnElement[Any], after: tuple[float | None, int]) -> ColumnElement[bool]:
+    last, index = after
+    number = schema.unit.c.unit_index
+    if wanted.sort == "index":
+        return number < index if wanted.is_descending else number > index
+    if last is None:
+        return and_(value.is_(None), number > index)
+    beyond = value < last if wanted.is_descending else value > last
+    return or_(beyond, and_(value == last, number > index), value.is_(None))
+
+
+def count_units(reader: AtlasReader, layer: LayerRecord, wanted: UnitFilter) -> int:
+    """Return how many units pass the filter."""
+    query = select(func.count().label("n")).select_from(schema.unit).where(*_conditions(layer, wanted))
+    return int(reader.all(query)[0]["n"])
+
+
+def count_statuses(reader: AtlasReader, layer: LayerRecord) -> dict[str, int]:
+    """Return how many units of a layer have a visualization of each status."""
+    table = schema.artifact
+    status = func.json_extract(table.c.payload, "$.status").label("status")
+    query = (
+        select(status, func.count(table.c.unit_index.distinct()).label("n"))
+        .where(table.c.layer_id == layer.row, table.c.unit_index >= 0, table.c.kind == "visualization")
+        .group_by(status)
+        .order_by(func.count(table.c.unit_index.distinct()).desc(), status)
+    )
+    return {row["status"]: row["n"] for row in reader.all(query) if row["status"]}
+
+
+def list_metrics(reader: AtlasReader, layer: LayerRecord) -> dict[str, tuple[float, float]]:
+    """Return the metrics that units of a layer have, each with its smallest and largest value."""
+    table = schema.unit_metric
+    query = (
+        select(table.c.metric, func.min(table.c.value).label("low"), func.max(table.c.value).label("high"))
+        .where(table.c.layer_id == layer.row)
+        .group_by(table.c.metric)
+    )
+    return {row["metric"]: (row["low"], row["high"]) for row in reader.all(query) if row["low"] is not None}
+
+
+def _conditions(layer: LayerRecord, wanted: UnitFilter) -> list[ColumnElement[bool]]:
+    unit = schema.unit
+    conditions: list[ColumnElement[bool]] = [unit.c.layer_id == layer.row]
+    for metric in sorted({*wanted.minimum, *wanted.maximum}):
+        table = aliased(schema.unit_metric)
+        found = select(1).where(
+            table.c.layer_id == unit.c.layer_id, table.c.unit_index == unit.c.unit_index, table.c.metric == metric
+        )
+        if metric in wanted.minimum:
+            found = found.where(table.c.value >= wanted.minimum[metric])
+        if metric in wanted.maximum:
+            found = found.where(table.c.value <= wanted.maximum[metric])
+        conditions.append(found.exists())
+    picture = aliased(schema.artifact)
+    pictured = select(1).where(
+        picture.c.layer_id == unit.c.layer_id, picture.c.unit_index == unit.c.unit_index, picture.c.kind == "visualization"
+    )
+    if wanted.status is not None:
+        conditions.append(pictured.where(func.json_extract(picture.c.payload, "$.status") == wanted.status).exists())
+    if wanted.has_visualization is not None:
+        conditions.append(pictured.exists() if wanted.has_visualization else ~pictured.exists())
+    return conditions
+
+
+@dataclass(frozen=True)
+class LabelledUnit:
+    """A unit with a label, found by a search."""
+
+    layer: int
+    unit: int
+    label: str
+
+
+def find_labelled_units(reader: AtlasReader, text: str, limit: int) -> list[LabelledUnit]:
+    """Return units whose label contains the text, whatever its case."""
+    table = schema.unit
+    query = (
+        select(table.c.layer_id, table.c.unit_index, table.c.label)
+        .where(table.c.label.is_not(None), func.instr(func.lower(table.c.label), text.lower()) > 0)
+        .order_by(func.length(table.c.label), table.c.layer_id, table.c.unit_index)
+        .limit(limit)
+    )
+    return [LabelledUnit(row["layer_id"], row["unit_index"], row["label"]) for row in reader.all(query)]
+
+
+def find_stimuli(reader: AtlasReader, text: str, limit: int) -> Sequence[tuple[int, str, int]]:
+    """Return labels (or sources) of images that contain the text: the first image of each, the label, and how many."""
+    table = schema.stimulus
+    name = func.coalesce(table.c.label, table.c.source)
+    query = (
+        select(func.min(table.c.id).label("first"), name.label("name"), func.count().label("n"))
+        .where(func.instr(func.lower(name), text.lower()) > 0)
+        .group_by(name)
+        .order_by(func.length(name), name)
+        .limit(limit)
+    )
+    return [(row["first"], row["name"], row["n"]) for row in reader.all(query)]

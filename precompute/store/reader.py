@@ -1,0 +1,381 @@
+"""Every question that the app may ask of an atlas, answered with frozen values. Nothing here can change an atlas."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy.exc import DatabaseError
+
+from precompute.domain import LayerSpec
+from precompute.errors import AtlasError, UnknownName
+from precompute.store import schema
+from precompute.store.blobs import BlobStore
+from precompute.store.engine import database_path, open_reader
+from precompute.store.records import (
+    ArtifactRecord,
+    Catalog,
+    CoverageRecord,
+    DatasetRecord,
+    EdgeRecord,
+    LayerRecord,
+    LinkRecord,
+    ModelRecord,
+    ProgressRecord,
+    RunRecord,
+    StimulusRecord,
+    ThumbRecord,
+    TopStimulusRecord,
+)
+
+_MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
+_STIMULI = select(schema.stimulus, schema.blob.c.extension).join(schema.blob, schema.blob.c.sha256 == schema.stimulus.c.blob_sha256)
+_ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
+    schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
+)
+_THUMB_EXAMPLES = 4
+STALE_SECONDS = 30.0
+
+
+class AtlasReader:
+    """The read-only side of an atlas.
+
+    Args:
+        atlas: Folder of the atlas.
+
+    Raises:
+        AtlasError: There is no atlas there, or it has another schema.
+    """
+
+    def __init__(self, atlas: Path) -> None:
+        self.atlas = atlas
+        self.engine = open_reader(atlas)
+        self.blobs = BlobStore(atlas / "blobs")
+        self.file_id = database_path(atlas).stat().st_ino
+        self._kept: tuple[str, dict[Any, Any]] = ("", {})
+
+    def close(self) -> None:
+        """Close the database."""
+        self.engine.dispose()
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a connection; a database that cannot be read is said in plain words.
+
+        Raises:
+            AtlasError: The database cannot be read now.
+        """
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise AtlasError(f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong.") from error
+
+    def all(self, query: Select[Any]) -> Sequence[RowMapping]:
+        """Return the rows of a query."""
+        with self.connect() as connection:
+            return connection.execute(query).mappings().all()
+
+    # -- the whole atlas -------------------------------------------------------------------------------------------
+
+    def revision(self) -> str:
+        """Return a text that changes whenever anything in the atlas changes."""
+        rows = self.all(select(schema.meta.c.value).where(schema.meta.c.key == "revision"))
+        return f"{self.file_id}-{rows[0]['value'] if rows else 0}"
+
+    def kept(self, revision: str) -> dict[Any, Any]:
+        """Return a dictionary for answers that stay right until the atlas changes."""
+        if self._kept[0] != revision:
+            self._kept = (revision, {})
+        return self._kept[1]
+
+    def models(self) -> list[ModelRecord]:
+        """Return all models, by name."""
+        return [ModelRecord(**row) for row in self.all(_MODELS)]
+
+    def catalog(self, model_id: str, revision: str) -> Catalog:
+        """Return a model with its layers and links.
+
+        Raises:
+            UnknownName: The atlas has no such model.
+        """
+        kept = self.kept(revision)
+        found = kept.get(("catalog", model_id))
+        if found is None:
+            found = kept["catalog", model_id] = self._read_catalog(model_id)
+        return found
+
+    def _read_catalog(self, model_id: str) -> Catalog:
+        rows = self.all(_MODELS.where(schema.model.c.id == model_id))
+        if not rows:
+            known = [model.id for model in self.models()]
+            raise UnknownName("model", model_id, known, where="This atlas", hint="The start page shows all of them.")
+        layers = self.all(select(schema.layer).where(schema.layer.c.model_id == model_id).order_by(schema.layer.c.position))
+        names = {row["id"]: row["name"] for row in layers}
+        raw = self.all(select(schema.layer_link).where(schema.layer_link.c.source_layer_id.in_(list(names))))
+        links = tuple(_link(row, names) for row in raw)
+        records = {row["name"]: _layer(row, links) for row in layers}
+        order = {name: place for place, name in enumerate(records)}
+        links = tuple(sorted(links, key=lambda link: (order[link.target], order[link.source])))
+        return Catalog(ModelRecord(**rows[0]), records, links)
+
+    def dataset(self, dataset_id: str) -> DatasetRecord:
+        """Return a dataset with the files that could not be used."""
+        row = self.all(select(schema.dataset).where(schema.dataset.c.id == dataset_id))[0]
+        skipped = self.all(select(schema.skipped_image).where(schema.skipped_image.c.dataset_id == dataset_id).order_by("key").limit(500))
+        return DatasetRecord(**row, skipped=[(item["key"], item["reason"]) for item in skipped])
+
+    def coverage(self, catalog: Catalog) -> list[CoverageRecord]:
+        """Return how far each technique is on each layer of a model."""
+        task = schema.task
+        units = func.sum(task.c.unit_stop - task.c.unit_start).label("num_units")
+        query = (
+            select(task.c.layer_id.label("layer"), task.c.technique, task.c.variant, task.c.status, units)
+            .where(task.c.model_id == catalog.model.id)
+            .group_by(task.c.layer_id, task.c.technique, task.c.variant, task.c.status)
+        )
+        return [CoverageRecord(**row) for row in self.all(query)]
+
+    def failures(self, model_id: str, limit: int = 20) -> list[tuple[int, str, int, int, str]]:
+        """Return the tasks that failed: layer row, technique, first unit, last unit + 1, reason."""
+        task = schema.task
+        columns = (task.c.layer_id, task.c.technique, task.c.unit_start, task.c.unit_stop, task.c.error)
+        query = select(*columns).where(task.c.model_id == model_id, task.c.status == "failed").limit(limit)
+        return [(r["layer_id"], r["technique"], r["unit_start"], r["unit_stop"], r["error"] or "") for r in self.all(query)]
+
+    def progress(self, model_id: str) -> ProgressRecord | None:
+        """Return what a build said last, or None where none is under way."""
+        table = schema.progress
+        columns = (table.c.stage, table.c.num_done, table.c.num_total, table.c.per_second, table.c.seconds_left, table.c.updated_at)
+        rows = self.all(select(*columns).where(table.c.model_id == model_id))
+        return ProgressRecord(**rows[0]) if rows else None
+
+    # -- one unit --------------------------------------------------------------------------------------------------
+
+    def labels(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, str | None]:
+        """Return the labels of some units of a layer; units without a row are left out."""
+        table = schema.unit
+        query = select(table.c.unit_index, table.c.label).where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)))
+        return {row["unit_index"]: row["label"] for row in self.all(query)}
+
+    def metrics(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, dict[str, float | None]]:
+        """Return the metrics of some units of a layer."""
+        table = schema.unit_metric
+        found: dict[int, dict[str, float | None]] = {}
+        for row in self.all(select(table).where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)))):
+            found.setdefault(row["unit_index"], {})[row["metric"]] = row["value"]
+        return found
+
+    def artifacts(self, layer: LayerRecord, unit: int) -> list[ArtifactRecord]:
+        """Return all artifacts about a unit, in their order."""
+        table = schema.artifact
+        query = _ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == unit).order_by(table.c.kind, table.c.position)
+        return [_artifact(row) for row in self.all(query)]
+
+    def edges(self, layer: LayerRecord, units: Iterable[int], direction: str) -> dict[int, list[EdgeRecord]]:
+        """Return the strongest partners of some units in one direction over all partner layers, strongest first."""
+        table = schema.edge
+        columns = (
+            table.c.unit_index.label("unit"),
+            table.c.direction,
+            table.c.partner_layer_id.label("partner_layer"),
+            table.c.partner_unit_index.label("partner_unit"),
+            table.c.norm,
+            table.c.sum,
+        )
+        query = (
+            select(*columns)
+            .where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)), table.c.direction == direction)
+            .order_by(table.c.norm.desc(), table.c.partner_layer_id, table.c.partner_unit_index)
+        )
+        found: dict[int, list[EdgeRecord]] = {}
+        for row in self.all(query):
+            found.setdefault(row["unit"], []).append(EdgeRecord(**row))
+        return found
+
+    def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
+        """Return what the small pictures of some units are made of; units with nothing yet are left out."""
+        wanted = list(units)
+        table = schema.artifact
+        about = (table.c.layer_id == layer.row, table.c.unit_index.in_(wanted))
+        sign = func.coalesce(func.json_extract(table.c.payload, "$.sign"), "positive")
+        query = (
+            select(table.c.unit_index, table.c.blob_sha256, schema.blob.c.extension)
+            .join(schema.blob, schema.blob.c.sha256 == table.c.blob_sha256)
+            .where(*about, table.c.kind == "visualization", sign == "positive")
+            .order_by(table.c.unit_index, table.c.position.desc())
+        )
+        found = {r["unit_index"]: ThumbRecord(f"{r['blob_sha256']}.{r['extension']}", ()) for r in self.all(query)}
+        missing = [unit for unit in wanted if unit not in found]
+        if missing:
+            top = func.json_extract(table.c.payload, *(f"$.top[{place}]" for place in range(_THUMB_EXAMPLES))).label("top")
+            query = select(table.c.unit_index, top).where(
+                table.c.layer_id == layer.row, table.c.unit_index.in_(missing), table.c.kind == "examples"
+            )
+            found |= {row["unit_index"]: ThumbRecord(None, _positions(row["top"])) for row in self.all(query)}
+        return {unit: thumb for unit, thumb in found.items() if thumb.blob_name or thumb.examples}
+
+    def pictured_units(self, catalog: Catalog, per_layer: int) -> dict[int, list[int]]:
+        """Return, for each layer row, the first units that have a visualization."""
+        table = schema.artifact
+        found: dict[int, list[int]] = {}
+        with self.connect() as connection:
+            for row in catalog.by_row:
+                query = (
+                    select(table.c.unit_index)
+                    .where(table.c.layer_id == row, table.c.unit_index >= 0, table.c.kind == "visualization")
+                    .distinct()
+                    .order_by(table.c.unit_index)
+                    .limit(per_layer)
+                )
+                found[row] = [int(unit) for unit in connection.execute(query).scalars()]
+        return found
+
+    def live_stamp(self) -> str:
+        """Return a text that changes when a build says something new, and when it has said nothing for a while."""
+        said = self.all(select(func.max(schema.progress.c.updated_at).label("last")))[0]["last"]
+        return f"{said}-{said is not None and time.time() - said > STALE_SECONDS}"
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """Return the run of that id."""
+        table = schema.run
+        columns = [column for column in table.c if column.name != "model_id"]
+        rows = self.all(select(*columns).where(table.c.id == run_id))
+        return RunRecord(**rows[0]) if rows else None
+
+    # -- images ----------------------------------------------------------------------------------------------------
+
+    def stimuli(self, model: ModelRecord, indices: Iterable[int]) -> dict[int, StimulusRecord]:
+        """Return images of a model's dataset by their index."""
+        table = schema.stimulus
+        query = _STIMULI.where(
+            table.c.dataset_id == model.dataset_id,
+            table.c.input_key == model.input_key,
+            table.c.stimulus_index.in_(sorted(set(indices))),
+        )
+        return {row["stimulus_index"]: _stimulus(row) for row in self.all(query)}
+
+    def stimulus(self, stimulus_id: int) -> StimulusRecord | None:
+        """Return the image of that id, or None where there is none."""
+        rows = self.all(_STIMULI.where(schema.stimulus.c.id == stimulus_id))
+        return _stimulus(rows[0]) if rows else None
+
+    def num_stimuli(self) -> int:
+        """Return how many images the atlas has."""
+        return int(self.all(select(func.count().label("n")).select_from(schema.stimulus))[0]["n"])
+
+    def stimulus_neighbours(self, stimulus_id: int) -> tuple[int | None, int | None]:
+        """Return the ids of the images before and after one."""
+        table = schema.stimulus.c.id
+        row = self.all(
+            select(
+                select(func.max(table)).where(table < stimulus_id).scalar_subquery().label("before"),
+                select(func.min(table)).where(table > stimulus_id).scalar_subquery().label("after"),
+            )
+        )[0]
+        return row["before"], row["after"]
+
+    def models_of(self, stimulus: StimulusRecord) -> list[str]:
+        """Return the models that were shown an image."""
+        table = schema.model
+        query = select(table.c.id).where(table.c.dataset_id == stimulus.dataset_id, table.c.input_key == stimulus.input_key)
+        return [row["id"] for row in self.all(query.order_by(table.c.id))]
+
+    def num_top_units(self, stimulus: StimulusRecord, layers: Iterable[int]) -> dict[int, int]:
+        """Return, for each layer row, of how many units an image is a top example."""
+        table = schema.top_stimulus
+        query = (
+            select(table.c.layer_id, func.count().label("n"))
+            .where(table.c.stimulus_index == stimulus.index, table.c.layer_id.in_(list(layers)))
+            .group_by(table.c.layer_id)
+        )
+        return {row["layer_id"]: row["n"] for row in self.all(query)}
+
+    def top_units(
+        self, stimulus: StimulusRecord, layers: Iterable[int], after: tuple[int, int, int] | None, limit: int
+    ) -> list[TopStimulusRecord]:
+        """Return the units that an image is a top example of, by layer and rank, after a `(layer row, rank, unit)`."""
+        table = schema.top_stimulus
+        columns = (table.c.layer_id, table.c.rank, table.c.unit_index)
+        query = select(*columns, table.c.activation).where(
+            table.c.stimulus_index == stimulus.index, table.c.layer_id.in_(list(layers))
+        )
+        if after is not None:
+            layer, rank, unit = after
+            later = (table.c.rank > rank) | ((table.c.rank == rank) & (table.c.unit_index > unit))
+            query = query.where((table.c.layer_id > layer) | ((table.c.layer_id == layer) & later))
+        rows = self.all(query.order_by(*columns).limit(limit))
+        return [TopStimulusRecord(r["layer_id"], r["unit_index"], r["rank"], r["activation"]) for r in rows]
+
+    def example_positions(self, layer: LayerRecord, units: Iterable[int], stimulus: StimulusRecord) -> dict[int, tuple[int, int]]:
+        """Return where in an image some units of a layer respond most; units whose examples lack it are left out."""
+        table = schema.artifact
+        query = select(table.c.unit_index, table.c.payload).where(
+            table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)), table.c.kind == "examples"
+        )
+        found: dict[int, tuple[int, int]] = {}
+        for row in self.all(query):
+            for index, _, y, x, *_ in row["payload"].get("top", []):
+                if index == stimulus.index:
+                    found.setdefault(row["unit_index"], (y, x))
+        return found
+
+
+def _layer(row: Mapping[str, Any], links: Sequence[LinkRecord]) -> LayerRecord:
+    spec = LayerSpec(
+        name=row["name"],
+        kind=row["kind"],
+        num_units=row["num_units"],
+        position=row["position"],
+        unit_axis=row["unit_axis"],
+        map_size=tuple(row["map_size"]),
+        operation=row["operation"],
+        nonlinearity=row["nonlinearity"],
+        receptive_field_px=row["receptive_field_px"],
+        stride_px=row["stride_px"],
+        offset_px=(row["offset_px"][0], row["offset_px"][1]),
+        inputs=tuple(link.source for link in links if link.target == row["name"]),
+        outputs=tuple(link.target for link in links if link.source == row["name"]),
+    )
+    return LayerRecord(row["id"], row["model_id"], spec)
+
+
+def _link(row: Mapping[str, Any], names: Mapping[int, str]) -> LinkRecord:
+    return LinkRecord(
+        source=names[row["source_layer_id"]],
+        target=names[row["target_layer_id"]],
+        is_exact=None if row["is_exact"] is None else bool(row["is_exact"]),
+        kernel_shape=None if row["kernel_shape"] is None else tuple(row["kernel_shape"]),
+        layout=row["layout"],
+        blob_sha256=row["blob_sha256"],
+    )
+
+
+def _stimulus(row: Mapping[str, Any]) -> StimulusRecord:
+    return StimulusRecord(
+        id=row["id"],
+        dataset_id=row["dataset_id"],
+        index=row["stimulus_index"],
+        key=row["key"],
+        label=row["label"],
+        source=row["source"],
+        width=row["width"],
+        height=row["height"],
+        blob_name=f"{row['blob_sha256']}.{row['extension']}",
+        input_key=row["input_key"],
+    )
+
+
+def _artifact(row: Mapping[str, Any]) -> ArtifactRecord:
+    name = f"{row['blob_sha256']}.{row['extension']}" if row["blob_sha256"] else None
+    return ArtifactRecord(row["technique"], row["kind"], row["position"], row["payload"], name, row["run_id"])
+
+
+def _positions(text: str | None) -> tuple[tuple[int, int, int], ...]:
+    rows = json.loads(text) if text else []
+    return tuple((row[0], row[2], row[3]) for row in rows if row)
