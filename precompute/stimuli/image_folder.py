@@ -83,22 +83,31 @@ class ImageFolder(StimulusSource):
         """Read every file once, in threads, and leave out those that cannot be used."""
         if self._refs is not None:
             return
-        usable: list[str] = []
-        digest = hashlib.sha256()
-        total = len(self._candidates)
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            for done, checked in enumerate(pool.map(self._check_one, self._candidates), start=1):
-                if checked.reason is None:
-                    usable.append(checked.key)
-                    digest.update(f"{checked.key}\0{checked.sha256}\n".encode())
-                else:
-                    self._skipped.append(SkippedImage(checked.key, checked.reason))
-                if progress is not None and (done % _PROGRESS_EVERY == 0 or done == total):
-                    progress(done, total)
+        found = self._check_all(progress)
+        usable = [checked for checked in found if checked.reason is None]
+        damaged = [SkippedImage(checked.key, checked.reason) for checked in found if checked.reason is not None]
         if not usable:
-            raise ImagesError(f"There is no usable image in {self.folder}.{_summary(self._skipped)} {_NEXT_STEP}")
+            raise ImagesError(f"There is no usable image in {self.folder}.{_summary(damaged + self._skipped)} {_NEXT_STEP}")
+        digest = hashlib.sha256()
+        for checked in usable:
+            digest.update(f"{checked.key}\0{checked.sha256}\n".encode())
         self._id = digest.hexdigest()
-        self._refs = tuple(StimulusRef(index, key, _label(key), key) for index, key in enumerate(usable))
+        self._skipped += damaged
+        self._refs = tuple(StimulusRef(index, item.key, _label(item.key), item.key) for index, item in enumerate(usable))
+
+    def _check_all(self, progress: Progress | None) -> list[_Checked]:
+        found: list[_Checked] = []
+        total = len(self._candidates)
+        pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+        try:
+            for checked in pool.map(self._check_one, self._candidates):
+                found.append(checked)
+                if progress is not None and (len(found) % _PROGRESS_EVERY == 0 or len(found) == total):
+                    progress(len(found), total)
+        finally:
+            # Whoever presses Ctrl-C does not want to wait for the files that are still to be read.
+            pool.shutdown(cancel_futures=True)
+        return found
 
     def _check_one(self, key: str) -> _Checked:
         try:

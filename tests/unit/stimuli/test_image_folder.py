@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,30 @@ def test_progress_ends_at_the_total(folder: Path) -> None:
     source.check(lambda done, total: seen.append((done, total)))
     source.check(lambda done, total: seen.append((-1, total)))
     assert seen == [(4, 4)]
+
+
+def test_a_check_that_is_interrupted_stops_soon_and_starts_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(600):
+        (tmp_path / f"{index:03}.png").touch()
+    save(tmp_path / "good.png")
+    source = ImageFolder(tmp_path)
+    read: list[str] = []
+    check_one = source._check_one
+
+    def slow(key: str) -> object:
+        read.append(key)
+        time.sleep(0.001)
+        return check_one(key)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(source, "_check_one", slow)
+    with pytest.raises(KeyboardInterrupt):
+        source.check(interrupt)
+    assert len(read) < 300
+    source.check()
+    assert (len(source), len(source.skipped())) == (1, 600)
 
 
 def test_unusable_files_are_named_with_a_reason(folder: Path) -> None:
