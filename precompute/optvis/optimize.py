@@ -88,7 +88,7 @@ def ascend(
     *,
     num_steps: int,
     bounds: AffineRange,
-    contrast: float = 0.01,
+    contrast: float = 0.2,
     learning_rate: float = 0.05,
 ) -> Ascent:
     """Optimise one image for each generator.

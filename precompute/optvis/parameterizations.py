@@ -53,7 +53,7 @@ class FourierImage:
 
     name = "fourier"
 
-    def __init__(self, canvas_px: int, decay: float = 1.0, cutoff: float = 0.25) -> None:
+    def __init__(self, canvas_px: int, decay: float = 1.2, cutoff: float = 0.2) -> None:
         self.canvas_px = canvas_px
         rows = torch.fft.fftfreq(canvas_px)[:, None]
         columns = torch.fft.rfftfreq(canvas_px)[None, :]
@@ -61,14 +61,14 @@ class FourierImage:
         # The quarter keeps the start well inside the sigmoid (lucid).
         self._scale = (0.25 / frequency**decay * torch.exp(-((frequency / cutoff) ** 2)))[..., None]
         matrix = torch.tensor(COLOR_CORRELATION_SQRT)
-        self._color = matrix / matrix.norm(dim=0).max()
+        self._color: list[list[float]] = (matrix / matrix.norm(dim=0).max()).tolist()
 
-    def start(self, generators: Sequence[Generator], contrast: float = 0.01) -> Tensor:
+    def start(self, generators: Sequence[Generator], contrast: float = 0.2) -> Tensor:
         """Return spectra `[batch, rgb, row frequency, column frequency, 2]` of natural noise.
 
         Args:
             generators: One for each image.
-            contrast: Standard deviation of the coefficients before scaling; 0.01 is almost grey.
+            contrast: Standard deviation of the coefficients before scaling; lucid starts at 0.01, almost grey.
         """
         shape = (3, *self._scale.shape[:2], 2)
         return torch.stack([torch.randn(shape, generator=generator) * contrast for generator in generators])
@@ -77,5 +77,6 @@ class FourierImage:
         """Return pixels `[batch, rgb, height, width]` between 0 and 1."""
         size = (self.canvas_px, self.canvas_px)
         planes = torch.fft.irfft2(torch.view_as_complex(state * self._scale), s=size, norm="ortho")
-        red, green, blue = (sum(self._color[row, k] * planes[:, k] for k in range(3)) for row in range(3))
-        return torch.sigmoid(torch.stack([red, green, blue], 1))
+        first, second, third = planes.unbind(1)
+        colors = [row[0] * first + row[1] * second + row[2] * third for row in self._color]
+        return torch.sigmoid(torch.stack(colors, 1))

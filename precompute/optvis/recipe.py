@@ -24,8 +24,13 @@ SMALLEST_NEURON_CANVAS_PX = 16
 LARGEST_BATCH = 16
 BATCH_BYTES = 1 << 30
 
-SECONDS_PER_PIXEL_STEP = 5e-8
-SECONDS_PER_VALUE_STEP = 4e-9
+SMALL_FIELD_PX = 24
+"""Layers that see less than this are made of edges and colours, for which the low pass may let more through."""
+
+SECONDS_PER_PIXEL = 6e-8
+SECONDS_PER_VALUE = 2.5e-9
+SECONDS_PER_PRODUCT = 6e-11
+"""Of one step of one image on one core: pixels of the canvas, outputs of all layers, multiplications in all layers."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Recipe:
     num_steps: int
     batch_size: int
     bounds: AffineRange
-    decay: float = 1.0
-    cutoff: float = 0.25
+    decay: float = 1.2
+    cutoff: float = 0.2
     learning_rate: float = 0.05
     seconds: float = 0.0
 
@@ -64,36 +69,58 @@ def choose_recipe(layer: LayerSpec, layers: Sequence[LayerSpec], reduction: Redu
         input_px: Side of the model input, the largest canvas.
     """
     canvas_px = choose_canvas(layer, reduction, quality, input_px)
-    num_values = sum(
-        other.num_units * math.prod(other.map_size) * (canvas_px / input_px) ** 2
-        for other in layers
-        if other.position <= layer.position
-    )
-    num_steps = NUM_STEPS[quality]
-    per_step = SECONDS_PER_PIXEL_STEP * canvas_px**2 + SECONDS_PER_VALUE_STEP * num_values
+    share = (canvas_px / input_px) ** 2
+    before = [other for other in layers if other.position <= layer.position]
+    num_values = share * sum(other.num_units * math.prod(other.map_size) for other in before)
+    num_products = share * _count_products(before)
+    per_step = SECONDS_PER_PIXEL * canvas_px**2 + SECONDS_PER_VALUE * num_values + SECONDS_PER_PRODUCT * num_products
+    is_small = layer.receptive_field_px is not None and layer.receptive_field_px < SMALL_FIELD_PX
     return Recipe(
         canvas_px=canvas_px,
-        num_steps=num_steps,
+        num_steps=NUM_STEPS[quality],
         batch_size=choose_batch_size(num_values),
         bounds=AffineRange(shift_px=canvas_px / 16),
-        seconds=per_step * num_steps,
+        decay=1.0 if is_small else 1.2,
+        cutoff=0.35 if is_small else 0.2,
+        seconds=per_step * NUM_STEPS[quality],
     )
+
+
+def _count_products(layers: Sequence[LayerSpec]) -> float:
+    """Return about how many multiplications the layers take at the size of the model input.
+
+    The side of a kernel is what it adds to the receptive field.
+    """
+    known = {layer.name: layer for layer in layers}
+    total = 0.0
+    for layer in layers:
+        inputs = [known[name] for name in layer.inputs if name in known]
+        num_inputs = 1 if layer.operation == "depthwise" else sum(other.num_units for other in inputs)
+        kernel = 1
+        for other in inputs:
+            if layer.receptive_field_px and other.receptive_field_px and other.stride_px:
+                kernel = max(kernel, 1 + (layer.receptive_field_px - other.receptive_field_px) // other.stride_px)
+        total += layer.num_units * num_inputs * kernel**2 * math.prod(layer.map_size)
+    return total
 
 
 def choose_canvas(layer: LayerSpec, reduction: Reduction, quality: Quality, input_px: int) -> int:
     """Return the side of the canvas in pixels.
 
-    A fixed-size model (tokens: no map to shrink) gets its own input size.
+    A draft gets the size of the receptive field: what a unit really answers to is well inside it. A token model runs at
+    one size only, and gets that.
     """
-    has_map = len(layer.map_size) == 2
-    if not has_map and layer.receptive_field_px is None and layer.map_size:
+    if len(layer.map_size) == 1:
         return input_px
     limit = min(input_px, CANVAS_LIMIT_PX[quality])
     if layer.receptive_field_px is None:
         return limit
     step, smallest = (8, SMALLEST_NEURON_CANVAS_PX) if reduction == "neuron" else (16, SMALLEST_CHANNEL_CANVAS_PX)
-    wanted = math.ceil(layer.receptive_field_px * 1.2 / step) * step
-    return min(limit, max(smallest, wanted))
+    if quality == "draft" and reduction == "channel":
+        num_tiles = round(layer.receptive_field_px / step)
+    else:
+        num_tiles = math.ceil(layer.receptive_field_px * 1.2 / step)
+    return min(limit, max(smallest, step * num_tiles))
 
 
 def choose_batch_size(num_values: float) -> int:

@@ -24,8 +24,8 @@ from precompute.optvis.scores import classify_status, has_succeeded, measure_rob
 
 T = TypeVar("T")
 
-START_CONTRASTS = (0.01, 0.3, 1.0)
-"""Of the first start and of each restart: what a grey start leaves off, a noisy one may wake."""
+START_CONTRASTS = (0.2, 0.6, 1.5)
+"""Of the first start and of each restart. The almost grey start of lucid (0.01) leaves many units of deep layers off."""
 RESTART_BATCH = 4
 """Restarts are few: a small batch of their own, also padded, so that one of them does not cost a whole batch."""
 NUM_TRACE_POINTS = 17

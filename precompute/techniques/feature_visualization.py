@@ -31,10 +31,10 @@ from precompute.optvis.scores import reached_ratio
 from precompute.renderers.images import decode_image, encode_webp, quantise, stretch_contrast
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 
-WEBP_QUALITY = 92
+WEBP_QUALITY = 97
 LARGEST_LOSSLESS_PX = 64
 """Small canvases are stored without loss: they are magnified most, and lossy WebP halves the resolution of colour."""
-BYTES_PER_PIXEL = {True: 2.2, False: 0.9}
+BYTES_PER_PIXEL = {True: 2.2, False: 0.5}
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,16 @@ class FeatureVisualization(Technique):
     needs_pass = False
 
     def plan(self, context: Context) -> list[WorkItem]:
-        """Return one item for each layer and variant, most interesting variants first."""
-        items = []
+        """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
+        choices = [(layer, _reductions(layer)) for layer in context.layers]
+        pairs: list[tuple[LayerSpec, Reduction, Sign]] = [(layer, reductions[0], SIGNS[0]) for layer, reductions in choices]
         for sign in SIGNS:
             for reduction in REDUCTIONS:
-                for layer in context.layers:
-                    # Without positions both objectives read the same number.
-                    if reduction == "channel" or layer.map_size:
-                        items.append(_work_item(context, layer, Variant(reduction, sign, context.quality)))
-        return items
+                pairs += [(layer, reduction, sign) for layer, reductions in choices if reduction in reductions]
+        return [
+            _work_item(context, layer, Variant(reduction, sign, context.quality))
+            for layer, reduction, sign in dict.fromkeys(pairs)
+        ]
 
     def compute(self, context: Context, item: WorkItem) -> Iterator[Artifact]:
         """Yield one artifact for each unit of the item, in its order, as soon as the batch it is in is done.
@@ -115,6 +116,19 @@ class FeatureVisualization(Technique):
         objectives = [Objective(layer.name, unit, variant.reduction, variant.sign) for unit in item.units]
         for pictures in render(context.adapter, objectives, recipe, context.seed):
             yield from _artifacts(context, layer, variant, recipe, pictures)
+
+
+def _reductions(layer: LayerSpec) -> tuple[Reduction, ...]:
+    """Return the objectives that say something about a layer, the leading one first.
+
+    Without positions both read the same number. Where nothing but linear operations lies between the image and the unit,
+    the mean over positions depends on the mean colour alone, and says nothing about the pattern.
+    """
+    if not layer.map_size:
+        return ("channel",)
+    if not layer.inputs and len(layer.map_size) == 2:
+        return ("neuron",)
+    return REDUCTIONS
 
 
 def _recipe(context: Context, layer: LayerSpec, variant: Variant) -> Recipe:
