@@ -19,7 +19,7 @@ from precompute.store.records import Catalog, Json, LayerRecord, StimulusRecord,
 
 POSITIVE = (214, 48, 58)
 NEGATIVE = (38, 106, 214)
-_QUALITY = 80
+_QUALITY = 75
 _CELL_PX = 8
 _POOL = ThreadPoolExecutor(max_workers=4, thread_name_prefix="compose")
 
@@ -124,5 +124,5 @@ def _window(catalog: Catalog, layer: LayerRecord, y: int, x: int) -> strips.Wind
 
 def _webp(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=_QUALITY, method=1)
+    image.save(buffer, "WEBP", quality=_QUALITY, method=0)
     return buffer.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.contexts import ExplorerEdge, ExplorerPage, ExplorerUnit, LayerOnModel
-from app.drawing import Cut, sheet
+from app.drawing import Cut, largest, sheet
 
 ROW_PX = 96
 HEADING_PX = 48
@@ -94,9 +94,10 @@ def _arc(main: float, lane: float, start: float, stop: float) -> str:
     )
 
 
-CARD_WIDTH = 236
+CARD_WIDTH = 268
 CARD_HEIGHT = 76
-COLUMN_GAP = 190
+COLUMN_GAP = 170
+NARROW_GAP = 100  # where units are unfolded
 ROW_GAP = 14
 TOP = 34
 
@@ -111,6 +112,7 @@ class Card:
     y: float
     cut: Cut | None
     edge: ExplorerEdge | None
+    maximum: float
 
     @property
     def name(self) -> str:
@@ -148,18 +150,21 @@ def explorer(page: ExplorerPage) -> ExplorerDrawing:
     units = [(unit.layer, unit.unit, unit.thumbnail) for column in page.columns for unit in column.units]
     cuts = sheet(page.model, units, 120)
     strongest = _strongest(page)
+    gap = COLUMN_GAP if len(page.columns) <= 3 else NARROW_GAP
     cards: dict[tuple[int, str, int], Card] = {}
     headings: list[tuple[float, str]] = []
     for place, column in enumerate(page.columns):
-        x = place * (CARD_WIDTH + COLUMN_GAP)
+        x = place * (CARD_WIDTH + gap)
+        toward = column.depth if column.depth < 0 else column.depth - 1
+        maximum = largest(edge.kernel for edge in page.edges if edge.source_depth == toward)
         headings.append((x, _heading(column.depth)))
         y = TOP + (height - TOP - len(column.units) * (CARD_HEIGHT + ROW_GAP)) / 2
         for unit in column.units:
             key = (column.depth, unit.layer, unit.unit)
-            cards[key] = Card(unit, column.depth, x, y, cuts.get((unit.layer, unit.unit)), strongest.get(key))
+            cards[key] = Card(unit, column.depth, x, y, cuts.get((unit.layer, unit.unit)), strongest.get(key), maximum)
             y += CARD_HEIGHT + ROW_GAP
     lines = [line for edge in page.edges if (line := _line(edge, cards, page.edges)) is not None]
-    width = len(page.columns) * (CARD_WIDTH + COLUMN_GAP) - COLUMN_GAP
+    width = len(page.columns) * (CARD_WIDTH + gap) - gap
     return ExplorerDrawing(width, height, list(cards.values()), lines, headings)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from app import strips, urls
 from app.contexts import Box, Found, Histogram
 
-SHEET_TILES = 30
+SHEET_TILES = 40
 _TILE = re.compile(r"^(?P<url>[^#]+)#xywh=(?P<x>\d+),(?P<y>\d+),(?P<w>\d+),(?P<h>\d+)$")
 
 
@@ -101,11 +101,15 @@ def field_on_tile(box: Box, input_size: Sequence[int], cut: Cut) -> tuple[float,
     """Return `x, y, width, height` of the receptive field on a tile, or None where the tile shows nothing else."""
     _, height, width = input_size
     window = strips.window_of((box.y0, box.x0, box.y1, box.x1), height, width)
-    if box.y1 - box.y0 >= window.size and box.x1 - box.x0 >= window.size:
+    if box.y1 - box.y0 >= 0.9 * window.size and box.x1 - box.x0 >= 0.9 * window.size:
         return None
     scale = cut.width / window.size
-    left, top = cut.x + (box.x0 - window.x) * scale, cut.y + (box.y0 - window.y) * scale
-    return (round(left, 1), round(top, 1), round((box.x1 - box.x0) * scale, 1), round((box.y1 - box.y0) * scale, 1))
+    left, right = (cut.x + (x - window.x) * scale for x in (box.x0, box.x1))
+    top, bottom = (cut.y + (y - window.y) * scale for y in (box.y0, box.y1))
+    # A frame on the very edge of the tile would be cut off: keep it just inside.
+    left, right = max(left, cut.x + 1.5), min(right, cut.x + cut.width - 1.5)
+    top, bottom = max(top, cut.y + 1.5), min(bottom, cut.y + cut.height - 1.5)
+    return (round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ TOP_PX = 144
 REST_PX = 96
 WIDTH = 1152  # 8 top tiles or 12 of the rest
 SMALLEST_PX = 32  # of the image: a tile shows at least this much
-FORMAT = "2"  # part of every version: changes when the pictures are made in another way
+FORMAT = "3"  # part of every version: changes when the pictures are made in another way
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ export function mount(element) {
 /** Scroll so that the unit in the middle is in the middle.
  * @param {HTMLElement} element */
 function centre(element) {
-  const middle = element.querySelector(".card.middle");
+  const middle = element.querySelector(".card.middle .frame");
   if (!middle || element.scrollWidth <= element.clientWidth) return;
   const box = middle.getBoundingClientRect();
   const frame = element.getBoundingClientRect();

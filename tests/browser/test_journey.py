@@ -1,0 +1,153 @@
+"""A walk through the app in Chromium: by links and by keyboard, with JavaScript and without, in both themes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from app.main import create_app
+from app.settings import AppSettings
+from tests.app_fixtures import fixture_atlas  # noqa: F401 (fixtures are found by name)
+
+pytestmark = pytest.mark.browser
+UNIT = "/models/tiny_a/blocks.0.pw/7"
+PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]
+
+
+@pytest.fixture(scope="module")
+def address(fixture_atlas: Path) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(create_app(AppSettings(fixture_atlas)), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Visitor:
+    """A page that remembers what went wrong on it."""
+
+    def __init__(self, browser: Browser, address: str, *, scripts: bool, width: int = 1440, scheme: str = "dark") -> None:
+        size = {"width": width, "height": 900}
+        self.context = browser.new_context(java_script_enabled=scripts, viewport=size, color_scheme=scheme, base_url=address)  # type: ignore[arg-type]
+        self.page: Page = self.context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("response", lambda answer: self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+
+    def finish(self, address: str) -> None:
+        self.context.close()
+        assert self.problems == []
+        assert [url for url in self.requests if not url.startswith((address, "data:"))] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_journey_by_links(browser: Browser, address: str, scripts: bool) -> None:
+    visitor = Visitor(browser, address, scripts=scripts)
+    page = visitor.page
+    page.goto("/")
+    page.get_by_role("link", name="Tiny network A").click()
+    page.get_by_role("heading", name="blocks.0.pw").get_by_role("link").click()
+    page.get_by_role("main").locator("ul.units a").nth(7).click()
+    expect(page).to_have_url(address + UNIT)
+    page.get_by_role("link", name="Weights", exact=True).click()
+    expect(page).to_have_url(f"{address}{UNIT}/weights")
+    page.locator(".card:not(.middle) > a:not(.toggle)").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Weights of")
+    assert UNIT not in page.url
+    page.get_by_role("heading", level=1).get_by_role("link").click()
+    page.locator("a.tile").first.click()
+    assert "/stimuli/" in page.url
+    page.get_by_role("main").locator("ul.units a").first.click()
+    expect(page.get_by_role("heading", name="What excites it")).to_be_visible()
+    page.get_by_role("navigation", name="Where you are").get_by_role("link", name="Models").click()
+    expect(page).to_have_url(f"{address}/")
+    visitor.finish(address)
+
+
+def test_journey_by_keyboard(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = visitor.page
+    page.goto(UNIT)
+    for key, expected in [
+        ("j", "/models/tiny_a/blocks.0.pw/8"),
+        ("ArrowRight", "/models/tiny_a/blocks.0.pw/9"),
+        ("k", "/models/tiny_a/blocks.0.pw/8"),
+        ("ArrowLeft", UNIT),
+        ("w", f"{UNIT}/weights"),
+        ("w", UNIT),
+        ("u", "/models/tiny_a/blocks.0.pw"),
+        ("j", "/models/tiny_a/head.fc"),
+        ("u", "/models/tiny_a"),
+        ("u", "/"),
+    ]:
+        page.wait_for_load_state("networkidle")
+        page.keyboard.press(key)
+        expect(page).to_have_url(address + expected)
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("/")
+    page.keyboard.type("stem 3")
+    page.keyboard.press("Enter")
+    expect(page.locator("ol.results a").first).to_have_attribute("href", "/models/tiny_a/stem/3")
+    page.wait_for_load_state("networkidle")
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    visitor.finish(address)
+
+
+def test_chosen_theme_is_remembered(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = visitor.page
+    page.goto("/")
+    dark = page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    light = page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
+    assert dark != light
+    page.goto(UNIT)
+    assert page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor") == light
+    visitor.finish(address)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440, 3840])
+def test_no_page_is_wider_than_the_window(browser: Browser, address: str, width: int, scheme: str) -> None:
+    visitor = Visitor(browser, address, scripts=True, width=width, scheme=scheme)
+    for path in PAGES:
+        visitor.page.goto(path, wait_until="networkidle")
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width, path
+    visitor.finish(address)
+
+
+def test_unit_page_is_light(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    sizes: list[int] = []
+    visitor.page.on("response", lambda answer: sizes.append(int(answer.headers.get("content-length", "0"))))
+    visitor.page.goto(UNIT, wait_until="networkidle")
+    assert len(visitor.requests) <= 12
+    assert sizes[0] <= 40_000
+    assert sum(sizes) <= 400_000
+    visitor.finish(address)

@@ -1,0 +1,403 @@
+"""The promises that every page keeps: a twin, a link to it, an ETag, errors of one shape, no way out of the atlas."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.contexts import Context
+from app.main import create_app
+from app.pages import PAGES
+from app.pages.docs import docs_page
+from app.settings import AppSettings
+from tests.app_fixtures import client, fixture_atlas  # noqa: F401 (fixtures are found by name)
+from tests.fixture_atlas import HOSTILE_LABEL
+
+UNIT = "/models/tiny_a/blocks.0.pw/7"
+EXAMPLES = {
+    "home": "/",
+    "model": "/models/tiny_a",
+    "model_progress": "/fragments/models/tiny_a/progress",
+    "layer": "/models/tiny_a/blocks.0.pw",
+    "unit": UNIT,
+    "weights": f"{UNIT}/weights",
+    "stimulus": "/stimuli/4",
+    "search": "/search",
+    "docs": "/docs",
+}
+ADDRESSES = [
+    *EXAMPLES.values(),
+    "/models/tiny_a/blocks.0.pw/23",
+    "/models/tiny_b/stem/0",
+    "/models/tiny_a/head.fc/1",
+    "/models/tiny_a/blocks.0.pw?sort=sparsity&order=asc&min.max=2&status=ok&visualization=yes&size=l&limit=3",
+    f"{UNIT}/weights?open=blocks.0.dw/7,stem/3&top=3",
+    f"{UNIT}/weights?direction=inputs&layer=stem&sign=%2B&limit=4",
+    "/stimuli/4?model=tiny_a&layer=stem",
+    "/search?q=stem%203",
+]
+TWINNED = [address for address in ADDRESSES if not address.startswith("/fragments")]
+ALL_PAGES = (*PAGES, docs_page(PAGES))
+
+
+@pytest.mark.parametrize("address", TWINNED)
+def test_page_and_twin_link_to_each_other(client: TestClient, address: str) -> None:
+    page = client.get(address)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    link = re.fullmatch(r'<([^>]+)>; rel="alternate"; type="application/json"', page.headers["link"])
+    assert link is not None
+    twin = client.get(link[1])
+    assert twin.headers["content-type"] == "application/json"
+    back = twin.json()["links"]["html"]
+    assert client.get(back).status_code == 200
+    assert back.split("?")[0] == address.split("?")[0]
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+def test_every_page_has_an_example_here(page: Any) -> None:
+    assert page.name in EXAMPLES
+
+
+@pytest.mark.parametrize("page", [page for page in ALL_PAGES if not page.is_fragment], ids=lambda page: page.name)
+def test_twin_has_exactly_the_documented_fields(client: TestClient, page: Any) -> None:
+    body = client.get(f"/api/v1{EXAMPLES[page.name]}").json()
+    documented = [set(context.model_fields) for context in page.contexts]
+    assert set(body) in documented
+
+
+def test_html_and_json_are_made_from_one_context(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Context] = []
+    rendered = client.app.router  # type: ignore[attr-defined]
+    assert rendered is not None
+    from app.templating import Templates
+
+    real = Templates.render
+
+    def spy(self: Templates, context: Context, path: str) -> str:
+        shown.append(context)
+        return real(self, context, path)
+
+    monkeypatch.setattr(Templates, "render", spy)
+    client.get(UNIT)
+    twin = client.get(f"/api/v1{UNIT}").json()
+    assert json.loads(shown[0].model_dump_json()) == twin
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("prefix", ["", "/api/v1"], ids=["html", "json"])
+def test_unknown_parameter_is_refused_by_name(client: TestClient, prefix: str, address: str) -> None:
+    if prefix and address.startswith("/fragments"):
+        return
+    path = address.split("?")[0]
+    answer = client.get(f"{prefix}{path}?colour=red")
+    assert answer.status_code == 400
+    assert "colour" in answer.text
+    if prefix:
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/models/tiny_a/stem?limit=abc",
+        "/models/tiny_a/stem?limit=0",
+        "/models/tiny_a/stem?limit=-1",
+        "/models/tiny_a/stem?limit=99999999999999999999",
+        "/models/tiny_a/stem?limit=٣",
+        "/models/tiny_a/stem?limit=5&limit=6",
+        "/models/tiny_a/stem?sort=beauty",
+        "/models/tiny_a/stem?order=up",
+        "/models/tiny_a/stem?min.max=much",
+        "/models/tiny_a/stem?min.max=nan",
+        "/models/tiny_a/stem?min.beauty=1",
+        "/models/tiny_a/stem?min.=1",
+        "/models/tiny_a/stem?status=fine",
+        "/models/tiny_a/stem?after=forged",
+        "/models/tiny_a/stem?after=W10",
+        "/models/tiny_a/stem?after=%00%ff",
+        f"{UNIT}/weights?direction=up",
+        f"{UNIT}/weights?direction=inputs&sign=plus",
+        f"{UNIT}/weights?direction=inputs&top=3",
+        f"{UNIT}/weights?sign=-",
+        f"{UNIT}/weights?open=nonsense",
+        f"{UNIT}/weights?top=1000",
+        "/search?q=" + "a" * 300,
+        "/search?q=a&after=MTIzNDU2NzhbMV0",
+    ],
+)
+def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
+    for prefix in ("", "/api/v1"):
+        assert client.get(prefix + address).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/models/tiny_x", ["tiny_x", "tiny_a"]),
+        ("/models/tiny_a/blocks.0.pv", ["blocks.0.pv", "blocks.0.pw"]),
+        ("/models/tiny_a/stem/24", ["24", "0 to 23"]),
+        ("/models/tiny_a/stem/007", ["007"]),
+        ("/models/tiny_a/stem/-1", ["-1"]),
+        ("/models/tiny_a/stem/1e3", ["1e3"]),
+        ("/stimuli/4000", ["4000", "40"]),
+        ("/stimuli/four", ["four"]),
+        (f"{UNIT}/weights?direction=inputs&layer=stam", ["stam", "stem"]),
+    ],
+)
+def test_unknown_name_answers_404_with_the_closest(client: TestClient, address: str, words: list[str]) -> None:
+    page, twin = client.get(address), client.get(f"/api/v1{address}")
+    assert page.status_code == twin.status_code == 404
+    assert set(twin.json()) == {"type", "title", "status", "detail", "instance"}
+    for word in words:
+        assert word in html.unescape(page.text)
+        assert word in twin.json()["detail"]
+
+
+HOSTILE = [
+    "/media/../atlas.db",
+    "/media/%2e%2e/atlas.db",
+    "/media/..%2fatlas.db",
+    "/media/%2e%2e%2fatlas.db",
+    "/media/....//atlas.db",
+    "/media/" + "a" * 64 + ".exe",
+    "/media/" + "A" * 64 + ".webp",
+    "/media/" + "a" * 64 + ".webp%00.png",
+    "/media/" + "a" * 64 + ".webp%0a",
+    "/static/x/../../pyproject.toml",
+    "/static/x/%2e%2e/%2e%2e/pyproject.toml",
+    "/static/x/..%2f..%2fapp%2fmain.py",
+    "/static/x/%00",
+    "/static/x//etc/passwd",
+    "/static/x/css",
+    "/models/%00",
+    "/models/..%2f..%2fetc%2fpasswd",
+    "/models/%ff%fe",
+    "/models/" + "x" * 5000,
+    "/models/tiny_a/%F0%9F%92%A9",
+    "/models/tiny_a/stem/" + "9" * 400,
+    "/models/tiny_a/stem/%D9%A3",
+    "/models/tiny_a/stem/1%20OR%201=1",
+    "/models/tiny_a/stem'--/1",
+    "/models//stem",
+    "/stimuli/99999999999999999999",
+    "/stimuli/%00",
+    "/media/strips/tiny_a/stem/..%2f1.webp",
+    "/media/thumbs/tiny_a/%00/1.webp",
+    "/media/sheets/..%2f.webp?units=stem:1",
+    "/media/sheets/tiny_a.webp?units=" + "stem:1;" * 4000,
+    "/media/sheets/tiny_a.webp?units=stem:-1",
+    "/media/sheets/tiny_a.webp",
+    "/media/kernels/tiny_a/stem/1/blocks.0.pw/1.png?max=0",
+    "/media/kernels/tiny_a/stem/1/blocks.0.pw/1.png?max=inf",
+    "/media/kernels/tiny_a/head.fc/1/stem/1.png",
+    "/docs/../etc/passwd",
+    "/%2f%2fevil.example/",
+    "/%",
+    "/%zz",
+]
+
+
+@pytest.mark.parametrize("address", HOSTILE, ids=lambda address: address[:48])
+def test_hostile_path_is_refused_and_reads_nothing_outside(client: TestClient, address: str) -> None:
+    for prefix in ("", "/api/v1"):
+        answer = client.get(prefix + address)
+        assert 400 <= answer.status_code < 500, answer.text[:300]
+        assert "SQLite format" not in answer.text
+        assert "root:" not in answer.text
+        assert "[build-system]" not in answer.text
+
+
+@pytest.mark.parametrize("query", ["%25", "_", "%", "'", '"', "\\", "*", "[", "\0", "💩", "' OR 1=1 --", ".", "(", "a" * 200])
+def test_search_takes_any_text_literally(client: TestClient, query: str) -> None:
+    answer = client.get("/api/v1/search", params={"q": query})
+    assert answer.status_code == 200
+    if query in ("%25", "%", "*", "'"):
+        assert answer.json()["total"] == 0
+
+
+def test_labels_are_escaped(client: TestClient) -> None:
+    for address in (*ADDRESSES, "/models/tiny_a/head.fc", "/models/tiny_a/head.fc/1/weights", "/search?q=%3Cscript"):
+        text = client.get(address).text
+        assert "<script>alert" not in text
+        assert 'alert("label")' not in text
+    assert client.get("/api/v1/models/tiny_a/head.fc/1").json()["label"] == HOSTILE_LABEL
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_etag_saves_the_second_answer(client: TestClient, address: str) -> None:
+    first = client.get(address)
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert again.content == b""
+    assert client.get(address, headers={"If-None-Match": 'W/"other"'}).status_code == 200
+
+
+def test_etag_differs_between_page_and_twin(client: TestClient) -> None:
+    assert client.get(UNIT).headers["etag"] != client.get(f"/api/v1{UNIT}").headers["etag"]
+
+
+@pytest.mark.parametrize("address", [*ADDRESSES, f"/api/v1{UNIT}", "/healthz", "/api/v1/openapi.json"])
+def test_head_answers_like_get_without_a_body(client: TestClient, address: str) -> None:
+    assert client.head(address).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_written(client: TestClient, method: str) -> None:
+    for address in ("/", UNIT, f"/api/v1{UNIT}"):
+        assert client.request(method, address).status_code == 405
+
+
+@pytest.mark.parametrize("address", [*ADDRESSES, "/nowhere", f"/api/v1{UNIT}", "/healthz"])
+def test_every_answer_has_the_security_headers(client: TestClient, address: str) -> None:
+    headers = client.get(address).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+class _Checker(HTMLParser):
+    """Collects what a page must not have, and the heading levels and addresses that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+        self.levels: list[int] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if "style" in names or any(name.startswith("on") for name in names):
+            self.problems.append(f"inline style or script on <{tag}>")
+        if tag == "style" or (tag == "script" and "src" not in names):
+            self.problems.append(f"<{tag}> with content")
+        if tag == "img" and not {"width", "height", "alt"} <= names.keys():
+            self.problems.append("<img> without width, height or alt")
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        self.addresses += [value for name in ("href", "src", "action") if (value := names.get(name))]
+
+
+@pytest.mark.parametrize("address", [address for address in ADDRESSES if not address.startswith("/fragments")])
+def test_markup_is_strict_and_stays_at_home(client: TestClient, address: str) -> None:
+    checker = _Checker()
+    checker.feed(client.get(address).text)
+    assert checker.problems == []
+    assert checker.levels[0] == 1
+    assert checker.levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(checker.levels, checker.levels[1:], strict=False))
+    assert all(found.startswith(("/", "#")) and not found.startswith("//") for found in checker.addresses)
+
+
+def test_no_link_of_any_page_is_dead(client: TestClient) -> None:
+    waiting, seen = list(ADDRESSES), set[str]()
+    while waiting and len(seen) < 900:
+        address = waiting.pop()
+        if address in seen:
+            continue
+        seen.add(address)
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        if answer.headers["content-type"].startswith("text/html"):
+            checker = _Checker()
+            checker.feed(answer.text)
+            waiting += [found.split("#")[0] for found in checker.addresses if found.startswith("/") and found.split("#")[0] not in seen]
+    assert len(seen) > 300
+
+
+def test_lists_are_paged_to_the_end_without_gap_or_repeat(client: TestClient) -> None:
+    for start in (
+        "/api/v1/models/tiny_a/stem?limit=7",
+        "/api/v1/models/tiny_a/stem?limit=7&sort=sparsity",
+        "/api/v1/models/tiny_a/stem?limit=7&sort=sparsity&order=asc",
+        "/api/v1/models/tiny_a/stem?limit=7&order=desc",
+        "/api/v1/stimuli/4?limit=5",
+        f"/api/v1{UNIT}/weights?direction=inputs&limit=9",
+        "/api/v1/search?q=3&limit=3",
+    ):
+        address: str | None = start
+        found: list[str] = []
+        while address:
+            body = client.get(address).json()
+            found += [json.dumps(item.get("links", {}).get("html") or item.get("link")) for item in body["items"]]
+            address = body["next"]
+        assert len(found) == len(set(found)) == body["total"], start
+
+
+def test_cursor_of_another_list_is_refused(client: TestClient) -> None:
+    following = client.get("/api/v1/models/tiny_a/stem?limit=7&sort=max").json()["next"]
+    assert client.get(following).status_code == 200
+    assert client.get(following.replace("sort=max", "sort=mean")).status_code == 400
+    assert client.get(following.replace("/stem?", "/head.fc?")).status_code == 400
+
+
+def test_start_page_without_an_atlas_tells_how_to_build(tmp_path: Path) -> None:
+    with TestClient(create_app(AppSettings(tmp_path / "missing"))) as lone:
+        page = lone.get("/")
+        assert page.status_code == 200
+        assert "unitscope demo" in page.text
+        assert lone.get("/docs").status_code == 200
+        assert lone.get("/healthz").status_code == 200
+        assert lone.get("/models/any").status_code == 503
+        twin = lone.get("/api/v1/")
+        assert twin.json()["total"] == 0
+        (tmp_path / "missing").mkdir()
+        (tmp_path / "missing" / "atlas.db").write_bytes(b"not a database, not at all " * 99)
+        assert lone.get("/").status_code == 200
+        assert lone.get("/models/any").status_code == 503
+
+
+def test_atlas_that_appears_later_is_shown(tmp_path: Path, fixture_atlas: Path) -> None:
+    with TestClient(create_app(AppSettings(tmp_path / "late"))) as lone:
+        assert "tiny_a" not in lone.get("/").text
+        shutil.copytree(fixture_atlas, tmp_path / "late")
+        assert "tiny_a" in lone.get("/").text
+
+
+def test_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path, fixture_atlas: Path) -> None:
+    atlas = tmp_path / "atlas"
+    shutil.copytree(fixture_atlas, atlas)
+    shutil.rmtree(atlas / "cache", ignore_errors=True)
+    (atlas / "cache").write_text("a file where the folder would be")
+    with TestClient(create_app(AppSettings(atlas))) as lone:
+        crop = lone.get(f"/api/v1{UNIT}").json()["examples"]["top"][0]["crop"]
+        assert lone.get(crop.split("#")[0]).headers["content-type"] == "image/webp"
+
+
+def test_web_process_never_needs_torch(fixture_atlas: Path) -> None:
+    script = f"""
+import sys
+for name in ("torch", "torchvision", "timm"):
+    sys.modules[name] = None
+from pathlib import Path
+from fastapi.testclient import TestClient
+from app.main import create_app
+from app.settings import AppSettings
+client = TestClient(create_app(AppSettings(Path({str(fixture_atlas)!r}))))
+for address in {[*TWINNED]!r}:
+    assert client.get(address).status_code == 200, address
+print("ok")
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert run.stdout.strip() == "ok", run.stderr[-2000:]
+
+
+def test_openapi_lists_every_twin_with_its_parameters(client: TestClient) -> None:
+    described = client.get("/api/v1/openapi.json").json()["paths"]
+    for page in ALL_PAGES:
+        if page.is_fragment:
+            continue
+        names = {parameter["name"] for parameter in described[f"/api/v1{page.path}"]["get"].get("parameters", [])}
+        assert {*page.path_names, *(parameter.name for parameter in page.parameters)} == names

@@ -1,0 +1,221 @@
+"""An atlas as large as that of EfficientNet-Lite0 (49 layers, 21,008 units), made up, to measure how fast pages are.
+
+    python -m tests.synthetic_atlas FOLDER [--images DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from precompute.domain import BlobData
+from precompute.store import schema
+from precompute.store.writer import AtlasWriter
+from tests.fixture_atlas import picture
+
+SIDE = 224
+NUM_STIMULI = 2000
+NUM_EDGES = 16
+RUN = "run-synthetic"
+# (repeats, stride, kernel, expansion, channels) of the stages of EfficientNet-Lite0
+STAGES = ((1, 1, 3, 1, 16), (2, 2, 3, 6, 24), (2, 2, 5, 6, 40), (3, 2, 3, 6, 80), (3, 1, 5, 6, 112), (4, 2, 5, 6, 192), (1, 1, 3, 6, 320))
+Layer = tuple[str, int, int, int, str, list[str]]
+
+
+def plan_layers() -> list[Layer]:
+    """Return name, units, map side, receptive field, operation and inputs of every layer."""
+    layers: list[Layer] = [("conv_stem", 32, 112, 3, "convolution", [])]
+    side, field, before, channels = 112, 3, ["conv_stem"], 32
+    for stage, (repeats, stride, kernel, expansion, width) in enumerate(STAGES):
+        for block in range(repeats):
+            name = f"blocks.{stage}.{block}"
+            hidden = channels * expansion
+            source = before
+            if expansion > 1:
+                layers.append((f"{name}.conv_pw", hidden, side, field, "convolution", source))
+                source = [f"{name}.conv_pw"]
+            side = side // stride if block == 0 else side
+            field = min(1000, field + (kernel - 1) * 224 // side)
+            layers.append((f"{name}.conv_dw", hidden, side, field, "depthwise", source))
+            last = f"{name}.conv_pwl" if expansion > 1 else f"{name}.conv_pw"
+            layers.append((last, width, side, field, "convolution", [f"{name}.conv_dw"]))
+            before = [last] if block == 0 else [last, *before][:2]
+            channels = width
+    layers.append(("conv_head", 1280, 7, field, "convolution", before))
+    return layers
+
+
+def make_synthetic_atlas(folder: Path, images: Path | None, seed: int = 0) -> int:
+    """Write the atlas and return how many units it has."""
+    generator = np.random.default_rng(seed)
+    writer = AtlasWriter(folder)
+    layers = plan_layers()
+    stimuli = _write_images(writer, images, generator)
+    _write_model(writer, layers)
+    pictures = [writer.put_blob(_webp(stimuli[int(place)] if images else picture(generator, 128))) for place in range(300)]
+    arrays = _write_links(writer, layers, generator)
+    writer.engine.dispose()
+    connection = sqlite3.connect(folder / "atlas.db")
+    for number, layer in enumerate(layers, start=1):
+        _write_units(connection, number, layer, layers, arrays, pictures, generator)
+    connection.execute("UPDATE meta SET value = '7' WHERE key = 'revision'")
+    connection.commit()
+    connection.execute("ANALYZE")
+    connection.close()
+    return sum(layer[1] for layer in layers)
+
+
+def _webp(pixels: NDArray[np.uint8]) -> BlobData:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, method=0)
+    return BlobData(buffer.getvalue(), "webp")
+
+
+def _write_images(writer: AtlasWriter, images: Path | None, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
+    files = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")) if images else []
+    writer.upsert(schema.dataset, [{"id": "data", "title": "Synthetic", "num_images": NUM_STIMULI, "num_skipped": 0, "credits": []}])
+    rows: list[dict[str, Any]] = []
+    found: list[NDArray[np.uint8]] = []
+    for index in range(NUM_STIMULI):
+        pixels = _crop(files[index % len(files)], generator) if files else picture(generator, SIDE)
+        if len(found) < 300:
+            found.append(pixels)
+        about = {"id": index + 1, "dataset_id": "data", "stimulus_index": index, "key": f"{index}.png", "label": f"label {index % 50}"}
+        size = {"source": f"{index}.png", "width": SIDE, "height": SIDE, "input_key": "in"}
+        rows.append(about | size | {"blob_sha256": writer.put_blob(_webp(pixels))})
+    writer.upsert(schema.stimulus, rows)
+    return found
+
+
+def _crop(path: Path, generator: np.random.Generator) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        image = image.convert("RGB")
+        side = int(min(image.size) * generator.uniform(0.5, 1.0))
+        x, y = generator.integers(0, image.width - side + 1), generator.integers(0, image.height - side + 1)
+        return np.asarray(image.crop((x, y, x + side, y + side)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
+    model = {
+        "id": "synthetic", "title": "Synthetic EfficientNet-Lite0", "spec": "synthetic:lite0@random:0", "weights_origin": "random",
+        "weights_sha256": "0" * 64, "weights_source": "made up", "input_size": [3, SIDE, SIDE], "input_key": "in",
+        "preprocessing": {"crop_px": SIDE}, "dataset_id": "data", "num_layers": len(layers), "num_units": sum(layer[1] for layer in layers),
+        "num_parameters": 4652008, "labels": None, "checks": [], "built_at": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    writer.upsert(schema.model, [model])
+    run = {"id": RUN, "model_id": "synthetic", "code_version": "0.1.0", "settings": {"quality": "draft"}, "seed": 0, "device": "cpu"}
+    writer.upsert(schema.run, [run | {"started_at": "2026-01-01T00:00:00+00:00", "finished_at": None}])
+    rows: list[dict[str, Any]] = []
+    tasks: list[dict[str, Any]] = []
+    for number, (name, units, side, field, operation, _) in enumerate(layers, start=1):
+        place = {"id": number, "model_id": "synthetic", "name": name, "position": number - 1, "kind": "channel", "operation": operation}
+        size = {"nonlinearity": None, "num_units": units, "unit_axis": 1, "map_size": [side, side], "receptive_field_px": field}
+        rows.append(place | size | {"stride_px": SIDE // side, "offset_px": [-field // 2, -field // 2]})
+        for technique in ("statistics", "dataset_examples", "feature_visualization", "weights"):
+            step = 16 if technique == "feature_visualization" else units
+            for start in range(0, units, step):
+                key = {"model_id": "synthetic", "technique": technique, "layer_id": number, "unit_start": start, "variant": ""}
+                state = {"status": "todo" if step == 16 and start % 3 else "done", "error": None, "run_id": RUN, "seconds": 1.0}
+                tasks.append(key | state | {"unit_stop": min(units, start + step), "priority": 0.0})
+    writer.upsert(schema.layer, rows)
+    writer.upsert(schema.task, tasks)
+
+
+def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator) -> dict[tuple[str, str], NDArray[np.float32]]:
+    sizes = {layer[0]: layer[1] for layer in layers}
+    numbers = {layer[0]: number for number, layer in enumerate(layers, start=1)}
+    arrays: dict[tuple[str, str], NDArray[np.float32]] = {}
+    for name, units, _, _, operation, inputs in layers:
+        for source in inputs:
+            is_diagonal = operation == "depthwise"
+            shape = (units, 5, 5) if is_diagonal else (units, sizes[source], 1, 1)
+            array = generator.normal(0, 0.1, shape).astype(np.float32)
+            arrays[source, name] = array
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            row = {"source_layer_id": numbers[source], "target_layer_id": numbers[name], "is_exact": 1, "kernel_shape": list(shape[-2:])}
+            layout = "diagonal" if is_diagonal else "full"
+            writer.upsert(schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(BlobData(buffer.getvalue(), "npy"))}])
+    return arrays
+
+
+def _write_units(
+    connection: sqlite3.Connection,
+    number: int,
+    layer: Layer,
+    layers: list[Layer],
+    arrays: dict[tuple[str, str], NDArray[np.float32]],
+    pictures: list[str],
+    generator: np.random.Generator,
+) -> None:
+    name, units, side, *_ = layer
+    numbers = {found[0]: place for place, found in enumerate(layers, start=1)}
+    metrics, artifacts, tops = [], [], []
+    for unit in range(units):
+        values = generator.random(6)
+        names = ("mean", "max", "std", "fraction_active", "sparsity", "min")
+        metrics += [(number, unit, metric, float(value)) for metric, value in zip(names, values, strict=True)]
+        chosen = generator.choice(NUM_STIMULI, 64, replace=False)
+        places = generator.integers(0, side, (64, 2))
+        rows = [[int(s), 6 - 0.1 * r, int(y), int(x), 6 - 0.1 * r] for r, (s, (y, x)) in enumerate(zip(chosen, places, strict=True))]
+        bins = [{"q": (b + 1) / 8, "q_low": b / 8, "items": rows[32 + 3 * b : 35 + 3 * b]} for b in range(8)]
+        examples = {"num_images": NUM_STIMULI, "top": rows[:24], "bottom": rows[24:32], "quantiles": bins, "random": rows[56:]}
+        histogram = {"edges": np.linspace(-3, 6, 65).tolist(), "counts": generator.integers(0, 9999, 64).tolist(), "n": 9}
+        artifacts.append((number, unit, "dataset_examples", "examples", 0, json.dumps(examples), None, RUN))
+        artifacts.append((number, unit, "statistics", "histogram", 0, json.dumps(histogram), None, RUN))
+        if unit // 16 * 16 % 3 == 0:
+            for position, sign in enumerate(("positive", "negative")):
+                payload = {"objective": "channel", "parameterization": "fourier", "activation": 5.1, "dataset_max": 4.0, "sign": sign}
+                payload |= {"reached_ratio": 1.28, "robustness": 0.8, "canvas_px": 128, "steps": 128, "seed": unit, "status": "ok"}
+                payload |= {"transforms": ["jitter"], "quality": "draft"}
+                blob = pictures[int(generator.integers(len(pictures)))]
+                artifacts.append((number, unit, "feature_visualization", "visualization", position, json.dumps(payload), blob, RUN))
+        tops += [(int(row[0]), number, unit, rank, row[1]) for rank, row in enumerate(rows[:24])]
+    connection.executemany("INSERT INTO unit VALUES (?, ?, NULL)", [(number, unit) for unit in range(units)])
+    connection.executemany("INSERT INTO unit_metric VALUES (?, ?, ?, ?)", metrics)
+    connection.executemany("INSERT INTO artifact VALUES (?, ?, ?, ?, ?, ?, ?, ?)", artifacts)
+    connection.executemany("INSERT INTO top_stimulus VALUES (?, ?, ?, ?, ?)", tops)
+    connection.executemany("INSERT INTO edge VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _edges(name, numbers, arrays))
+
+
+def _edges(name: str, numbers: dict[str, int], arrays: dict[tuple[str, str], NDArray[np.float32]]) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for (source, target), array in arrays.items():
+        for direction, here, partner in (("inputs", target, source), ("outputs", source, target)):
+            if here != name:
+                continue
+            if array.ndim == 3:
+                for unit, kernel in enumerate(array):
+                    rows.append((numbers[here], unit, direction, 0, numbers[partner], unit, float(np.linalg.norm(kernel)), float(kernel.sum())))
+                continue
+            flat = array[:, :, 0, 0] if direction == "inputs" else array[:, :, 0, 0].T
+            best = np.argsort(-np.abs(flat), axis=1)[:, :NUM_EDGES]
+            for unit, ranked in enumerate(best):
+                for rank, other in enumerate(ranked):
+                    value = float(flat[unit, other])
+                    rows.append((numbers[here], unit, direction, rank, numbers[partner], int(other), abs(value), value))
+    return rows
+
+
+def main() -> None:
+    """Write the atlas into a folder given on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=Path, help="photographs to cut the images from; gratings otherwise")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    units = make_synthetic_atlas(arguments.folder, arguments.images)
+    print(f"{units} units in {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
