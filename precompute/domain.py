@@ -22,8 +22,8 @@ Objective = Literal["channel", "neuron"]
 UNIT_KINDS: tuple[str, ...] = get_args(UnitKind)
 VISUALIZATION_STATUSES: tuple[str, ...] = get_args(VisualizationStatus)
 
-_SPEC = re.compile(r"^(?P<source>[a-z][a-z0-9_]*):(?P<name>[^@?]+)(\?(?P<arguments>[^@]*))?(@(?P<weights>.+))?$")
-_MODEL_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_SPEC = re.compile(r"(?P<source>[a-z][a-z0-9_]*):(?P<name>[^@?]+)(\?(?P<arguments>[^@]*))?(@(?P<weights>.+))?")
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ModelSpec:
         Raises:
             UsageError: The text is not of the form `SOURCE:NAME[?ARGUMENTS][@WEIGHTS]`.
         """
-        match = _SPEC.match(text)
+        match = _SPEC.fullmatch(text)
         if match is None:
             raise UsageError(
                 f"{text!r} is not a model. Write SOURCE:NAME or SOURCE:NAME@WEIGHTS, "
@@ -72,7 +72,7 @@ def check_model_id(text: str) -> str:
     Raises:
         UsageError: It holds other characters than letters, digits, dot, underscore, hyphen.
     """
-    if not _MODEL_ID.match(text):
+    if not _MODEL_ID.fullmatch(text):
         raise UsageError(
             f"{text!r} cannot be the name of a model: use letters, digits, '.', '_' and '-', at most 100. "
             "Choose another with --name."
@@ -239,7 +239,27 @@ class Edge:
     sum: float
 
 
-Result = Artifact | UnitMetric | TopStimulus | Edge
+@dataclass(frozen=True)
+class LayerLink:
+    """The whole array of weights between two layers.
+
+    Attributes:
+        source, target: Names of the layers, the source directly before the target.
+        is_exact: Whether nothing but linear operations lies between.
+        kernel_shape: `(height, width)`.
+        layout: `full`, array `[target, source, height, width]`, or `diagonal`, `[unit, height, width]`, each unit to itself.
+        blob: The array as `.npy`, float32.
+    """
+
+    source: str
+    target: str
+    is_exact: bool
+    kernel_shape: tuple[int, int]
+    layout: Literal["full", "diagonal"]
+    blob: BlobData
+
+
+Result = Artifact | UnitMetric | TopStimulus | Edge | LayerLink
 
 
 def stable_hash(*parts: object) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from precompute.errors import UnknownName
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Registry(Generic[T]):
@@ -26,15 +27,15 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
         self._is_loaded = False
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[S], S]:
         """Return a decorator that registers under `name`; a name taken by another module is refused."""
 
-        def add(item: T) -> T:
+        def add(item: S) -> S:
             taken = self._items.get(name)
             if taken is not None and getattr(taken, "__module__", None) != getattr(item, "__module__", None):
                 first, second = getattr(taken, "__module__", taken), getattr(item, "__module__", item)
                 raise ValueError(f"two modules register the {self.kind} {name!r}: {first} and {second}")
-            self._items[name] = item
+            self._items[name] = cast(T, item)
             return item
 
         return add

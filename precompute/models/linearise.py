@@ -39,7 +39,9 @@ class _Walk:
     is_exact: bool
 
 
-def incoming_weights(trace: Trace, points: Mapping[str, LayerPoint], target: str) -> list[LinkWeights]:
+def incoming_weights(
+    trace: Trace, points: Mapping[str, LayerPoint], target: str, *, num_units: int | None = None
+) -> list[LinkWeights]:
     """Return the weights of one layer to every layer directly before it, in order of execution.
 
     Layers with parameters end a path; stream and concat points on the way are collected too and passed.
@@ -48,13 +50,14 @@ def incoming_weights(trace: Trace, points: Mapping[str, LayerPoint], target: str
         trace: Of the model.
         points: Its layers by name.
         target: Name of the layer whose inputs are wanted.
+        num_units: Compute the weights of its first units only: enough to learn which layers are directly before.
     """
     activations: dict[int, list[LayerPoint]] = {}
     for source in points.values():
         for value in {source.activation_value, source.pre_value}:
             activations.setdefault(value, []).append(source)
     found: dict[str, tuple[np.ndarray, bool]] = {}
-    pending = list(_first_steps(trace, points[target]))
+    pending = list(_first_steps(trace, points[target], num_units))
     while pending:
         walk = pending.pop()
         is_end = False
@@ -109,7 +112,7 @@ def _as_full(array: np.ndarray) -> np.ndarray:
     return full
 
 
-def _first_steps(trace: Trace, target: LayerPoint) -> Iterator[_Walk]:
+def _first_steps(trace: Trace, target: LayerPoint, num_units: int | None) -> Iterator[_Walk]:
     maker = target.maker
     if target.spec.operation in {"add", "concat"}:
         identity = np.ones((target.spec.num_units, 1, 1))
@@ -118,26 +121,29 @@ def _first_steps(trace: Trace, target: LayerPoint) -> Iterator[_Walk]:
     weight = trace.constant(maker.arguments[1])
     if weight is None:
         return
-    array = _unit_kernels(maker, weight.detach().double().numpy())
+    is_depthwise = target.spec.operation == "depthwise"
+    first = None if is_depthwise else num_units
+    array = _unit_kernels(maker, weight.detach()[:first].double().numpy(), weight.shape[0])
     is_exact = True
     if target.norm is not None:
         gain, is_exact = _norm_gain(trace, target.norm)
-        array = array * gain.reshape(-1, *[1] * (array.ndim - 1))
+        array = array * gain[:first].reshape(-1, *[1] * (array.ndim - 1))
     yield _Walk(maker.inputs[0], array, is_exact)
 
 
-def _unit_kernels(maker: Operation, weight: np.ndarray) -> np.ndarray:
+def _unit_kernels(maker: Operation, weight: np.ndarray, num_targets: int) -> np.ndarray:
+    """Return the weights of the first units as `full` or `diagonal` kernels; groups become zeros elsewhere."""
     if maker.name == "linear":
         return weight[:, :, None, None]
     groups = int(maker.arguments[8])
     if groups == 1:
         return weight
-    if groups == weight.shape[0] and weight.shape[1] == 1:
+    per_group = weight.shape[1]
+    if groups == num_targets and per_group == 1:
         return weight[:, 0]
-    targets, per_group = weight.shape[:2]
-    full = np.zeros((targets, per_group * groups, *weight.shape[2:]))
-    for target in range(targets):
-        start = (target // (targets // groups)) * per_group
+    full = np.zeros((len(weight), per_group * groups, *weight.shape[2:]))
+    for target in range(len(weight)):
+        start = (target // (num_targets // groups)) * per_group
         full[target, start : start + per_group] = weight[target]
     return full
 

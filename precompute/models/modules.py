@@ -44,7 +44,7 @@ class TracedModel(ModelAdapter):
         if not found:
             raise UsageError(f"{self.title} has no convolution or linear layer that can be read. `unitscope models` lists others.")
         self._points = {point.spec.name: point for point in found}
-        self._links: dict[str, list[LinkWeights]] = {}
+        self._last_links: tuple[str, list[LinkWeights]] = ("", [])
         self._layers: tuple[LayerSpec, ...] | None = None
         self.folded = fold_and_freeze(self.module, self.trace, found)
 
@@ -64,12 +64,8 @@ class TracedModel(ModelAdapter):
 
     def _inputs(self, name: str) -> list[str]:
         """Return the layers with parameters directly before; a stream or concat point is a view of them, never one itself."""
-        return [link.source for link in self._incoming(name) if self._points[link.source].spec.operation not in {"add", "concat"}]
-
-    def _incoming(self, name: str) -> list[LinkWeights]:
-        if name not in self._links:
-            self._links[name] = incoming_weights(self.trace, self._points, name)
-        return self._links[name]
+        links = incoming_weights(self.trace, self._points, name, num_units=1)
+        return [link.source for link in links if self._points[link.source].spec.operation not in {"add", "concat"}]
 
     def weights_between(self, source: str, target: str) -> LinkWeights:
         """Return the weights from a layer to one directly after it.
@@ -79,10 +75,13 @@ class TracedModel(ModelAdapter):
         """
         self.layer(source)
         self.layer(target)
-        for link in self._incoming(target):
+        if self._last_links[0] != target:  # kept for the other sources of the same target; all targets would fill the memory
+            self._last_links = (target, incoming_weights(self.trace, self._points, target))
+        links = self._last_links[1]
+        for link in links:
             if link.source == source:
                 return link
-        raise UnknownName("layer directly before it", source, [link.source for link in self._incoming(target)], where=target)
+        raise UnknownName("layer directly before it", source, [link.source for link in links], where=target)
 
     def record(self, batch: Tensor, layers: Sequence[str], point: Point = "activation") -> dict[str, Tensor]:
         """Run the model as it was loaded and return clones of what the layers held, on each layer's own axes."""

@@ -26,6 +26,9 @@ Evaluate = Callable[[Tensor], Tensor]
 PATIENCE = 16
 """An image without any gradient in its first steps is given up after so many, whatever its batch-mates do."""
 
+FADE_SHARE = 0.5
+"""Share of the steps during which the noise of the start is taken away again: it wakes units, and is nothing to look at."""
+
 
 @dataclass(frozen=True)
 class Ascent:
@@ -104,6 +107,8 @@ def ascend(
         learning_rate: Of the update; constant.
     """
     state = parameterization.start(generators, contrast).requires_grad_(True)
+    num_fading = max(1, round(num_steps * FADE_SHARE))
+    fading = state.detach() / num_fading
     matrices = draw_affine(bounds, parameterization.canvas_px, generators, num_steps)
     warp = Warp(parameterization.canvas_px)
     update = Nadam(state.detach(), learning_rate)
@@ -117,6 +122,8 @@ def ascend(
         is_live = _silence(gradient, last_live_step if step >= PATIENCE else None)
         last_live_step[is_live] = step
         update.climb(gradient)
+        if step < num_fading:
+            update.state.sub_(fading)
         trace.append(values.detach())
         if step + 1 == PATIENCE and bool((last_live_step < 0).all()):
             break

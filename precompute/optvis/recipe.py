@@ -89,17 +89,19 @@ def choose_recipe(layer: LayerSpec, layers: Sequence[LayerSpec], reduction: Redu
 def _count_products(layers: Sequence[LayerSpec]) -> float:
     """Return about how many multiplications the layers take at the size of the model input.
 
-    The side of a kernel is what it adds to the receptive field.
+    The side of a kernel is what it adds to the largest receptive field before it. Branches that are added up count once.
     """
     known = {layer.name: layer for layer in layers}
     total = 0.0
     for layer in layers:
         inputs = [known[name] for name in layer.inputs if name in known]
-        num_inputs = 1 if layer.operation == "depthwise" else sum(other.num_units for other in inputs)
+        if layer.operation in ("add", "concat") or not inputs:
+            continue
+        widest = max(inputs, key=lambda other: other.receptive_field_px or 0)
         kernel = 1
-        for other in inputs:
-            if layer.receptive_field_px and other.receptive_field_px and other.stride_px:
-                kernel = max(kernel, 1 + (layer.receptive_field_px - other.receptive_field_px) // other.stride_px)
+        if layer.receptive_field_px and widest.receptive_field_px and widest.stride_px:
+            kernel += max(0, layer.receptive_field_px - widest.receptive_field_px) // widest.stride_px
+        num_inputs = 1 if layer.operation == "depthwise" else max(other.num_units for other in inputs)
         total += layer.num_units * num_inputs * kernel**2 * math.prod(layer.map_size)
     return total
 

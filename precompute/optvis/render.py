@@ -112,12 +112,10 @@ def _render_batch(adapter: ModelAdapter, objectives: Sequence[Objective], recipe
 
 
 def _better(old: Picture, new: Picture) -> Picture:
-    """Return the picture that got further; one that had a gradient is always further than one that had none."""
-    if new.status == "never_started":
-        return old
-    direction = old.objective.direction
-    is_further = old.status == "never_started" or direction * new.activation > direction * old.activation
-    return new if is_further or new.status in ("rescued", "saturated") else old
+    """Return the restarted picture where it succeeded or at least had a gradient for the first time, else the old one."""
+    failed = ("dead_start", "never_started")
+    is_first_gradient = old.status == "never_started" and new.status == "dead_start"
+    return new if is_first_gradient or new.status not in failed else old
 
 
 def _attempt(

@@ -123,6 +123,12 @@ def open_embedded() -> StimulusSource:
     return EmbeddedPhotographs()
 
 
+@STIMULI.register("embedded-small")
+def open_embedded_small() -> StimulusSource:
+    """Return the embedded photographs with a few crops of each, for a first look and for tests."""
+    return EmbeddedPhotographs(max_crops_per_photograph=10)
+
+
 def choose_boxes(image: Image.Image, max_boxes: int, name: str) -> list[Box]:
     """Return the boxes of the crops worth having, from large to small, row by row.
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.store.records import Catalog, LayerRecord, LinkRecord
 from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
 Direction = Literal["inputs", "outputs"]
 Kernels = NDArray[Any]

@@ -55,7 +55,9 @@ def list_units(
     if wanted.sort == "index":
         query = query.order_by(unit.c.unit_index.desc() if wanted.is_descending else unit.c.unit_index)
     else:
-        same = and_(metric.c.layer_id == unit.c.layer_id, metric.c.unit_index == unit.c.unit_index, metric.c.metric == wanted.sort)
+        same = and_(
+            metric.c.layer_id == unit.c.layer_id, metric.c.unit_index == unit.c.unit_index, metric.c.metric == wanted.sort
+        )
         query = query.outerjoin(metric, same)
         query = query.order_by(value.is_(None), value.desc() if wanted.is_descending else value, unit.c.unit_index)
     if after is not None:

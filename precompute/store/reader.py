@@ -34,7 +34,9 @@ from precompute.store.records import (
 )
 
 _MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
-_STIMULI = select(schema.stimulus, schema.blob.c.extension).join(schema.blob, schema.blob.c.sha256 == schema.stimulus.c.blob_sha256)
+_STIMULI = select(schema.stimulus, schema.blob.c.extension).join(
+    schema.blob, schema.blob.c.sha256 == schema.stimulus.c.blob_sha256
+)
 _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
     schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
 )
@@ -74,7 +76,9 @@ class AtlasReader:
             with self.engine.connect() as connection:
                 yield connection
         except DatabaseError as error:
-            raise AtlasError(f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong.") from error
+            raise AtlasError(
+                f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong."
+            ) from error
 
     def all(self, query: Select[Any]) -> Sequence[RowMapping]:
         """Return the rows of a query."""
@@ -127,7 +131,9 @@ class AtlasReader:
     def dataset(self, dataset_id: str) -> DatasetRecord:
         """Return a dataset with the files that could not be used."""
         row = self.all(select(schema.dataset).where(schema.dataset.c.id == dataset_id))[0]
-        skipped = self.all(select(schema.skipped_image).where(schema.skipped_image.c.dataset_id == dataset_id).order_by("key").limit(500))
+        skipped = self.all(
+            select(schema.skipped_image).where(schema.skipped_image.c.dataset_id == dataset_id).order_by("key").limit(500)
+        )
         return DatasetRecord(**row, skipped=[(item["key"], item["reason"]) for item in skipped])
 
     def coverage(self, catalog: Catalog) -> list[CoverageRecord]:
@@ -151,7 +157,14 @@ class AtlasReader:
     def progress(self, model_id: str) -> ProgressRecord | None:
         """Return what a build said last, or None where none is under way."""
         table = schema.progress
-        columns = (table.c.stage, table.c.num_done, table.c.num_total, table.c.per_second, table.c.seconds_left, table.c.updated_at)
+        columns = (
+            table.c.stage,
+            table.c.num_done,
+            table.c.num_total,
+            table.c.per_second,
+            table.c.seconds_left,
+            table.c.updated_at,
+        )
         rows = self.all(select(*columns).where(table.c.model_id == model_id))
         return ProgressRecord(**rows[0]) if rows else None
 
@@ -160,7 +173,9 @@ class AtlasReader:
     def labels(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, str | None]:
         """Return the labels of some units of a layer; units without a row are left out."""
         table = schema.unit
-        query = select(table.c.unit_index, table.c.label).where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)))
+        query = select(table.c.unit_index, table.c.label).where(
+            table.c.layer_id == layer.row, table.c.unit_index.in_(list(units))
+        )
         return {row["unit_index"]: row["label"] for row in self.all(query)}
 
     def metrics(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, dict[str, float | None]]:
@@ -174,7 +189,9 @@ class AtlasReader:
     def artifacts(self, layer: LayerRecord, unit: int) -> list[ArtifactRecord]:
         """Return all artifacts about a unit, in their order."""
         table = schema.artifact
-        query = _ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == unit).order_by(table.c.kind, table.c.position)
+        query = _ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == unit).order_by(
+            table.c.kind, table.c.position
+        )
         return [_artifact(row) for row in self.all(query)]
 
     def edges(self, layer: LayerRecord, units: Iterable[int], direction: str) -> dict[int, list[EdgeRecord]]:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from precompute.domain import Artifact, BlobData, Edge, Result, TopStimulus, UnitMetric
+from precompute.domain import Artifact, BlobData, Edge, LayerLink, Result, TopStimulus, UnitMetric
 from precompute.errors import AtlasError
 from precompute.store import schema
 from precompute.store.blobs import BlobStore
@@ -55,13 +55,48 @@ class AtlasWriter:
             with self._transaction() as connection:
                 connection.execute(insert(table).prefix_with("OR IGNORE"), list(rows))
 
+    def update(self, table: Table, key: Row, values: Row) -> None:
+        """Change one row."""
+        with self._transaction() as connection:
+            connection.execute(update(table).where(*_same(table, key)).values(**values))
+
+    def set_priorities(self, rows: Sequence[Row]) -> None:
+        """Set the priority of tasks of one unit each: `technique variant layer_id unit_start priority` of each."""
+        if rows:
+            statement = update(schema.task).where(
+                schema.task.c.model_id == bindparam("task_model"),
+                schema.task.c.technique == bindparam("task_technique"),
+                schema.task.c.layer_id == bindparam("task_layer"),
+                schema.task.c.unit_start == bindparam("task_start"),
+                schema.task.c.unit_stop == bindparam("task_stop"),
+                schema.task.c.variant == bindparam("task_variant"),
+            )
+            with self._transaction() as connection:
+                connection.execute(statement.values(priority=bindparam("new_priority")), list(rows))
+
     def put_blob(self, blob: BlobData) -> str:
         """Store a file and its row, and return its sha256."""
         sha256 = self.blobs.put(blob)
         self.insert_missing(schema.blob, [_blob_row(sha256, blob)])
         return sha256
 
-    def finish_task(self, task: Row, results: Iterable[Result], layer_ids: Mapping[str, int], run_id: str, seconds: float) -> None:
+    def insert_stimuli(self, stimuli: Sequence[tuple[Row, BlobData]]) -> None:
+        """Write stimuli in one transaction.
+
+        Args:
+            stimuli: For each, its row without the blob's name, and the blob: put it into the file store beforehand, in
+                threads, where there are many; it is put here where it is not there.
+        """
+        named = [(row, blob, self.blobs.put(blob)) for row, blob in stimuli]
+        with self._transaction() as connection:
+            blobs = [_blob_row(sha256, blob) for _, blob, sha256 in named]
+            connection.execute(insert(schema.blob).prefix_with("OR IGNORE"), blobs)
+            rows = [{**row, "blob_sha256": sha256} for row, _, sha256 in named]
+            connection.execute(insert(schema.stimulus).prefix_with("OR IGNORE"), rows)
+
+    def finish_task(
+        self, task: Row, results: Iterable[Result], layer_ids: Mapping[str, int], run_id: str, seconds: float
+    ) -> None:
         """Store the results of a task and mark it done, in one transaction; its blobs are on the disk before.
 
         Args:
@@ -75,7 +110,7 @@ class AtlasWriter:
         blobs: list[Row] = []
         for result in results:
             sha256 = None
-            if isinstance(result, Artifact) and result.blob is not None:
+            if isinstance(result, Artifact | LayerLink) and result.blob is not None:
                 sha256 = self.blobs.put(result.blob)
                 blobs.append(_blob_row(sha256, result.blob))
             table, row = _row_of(result, layer_ids, run_id, sha256)
@@ -155,7 +190,7 @@ class _Transaction:
             raise _plain(error, self._writer.atlas) from error
 
 
-_RESULT_TABLES = (schema.artifact, schema.unit_metric, schema.top_stimulus, schema.edge)
+_RESULT_TABLES = (schema.layer_link, schema.artifact, schema.unit_metric, schema.top_stimulus, schema.edge)
 
 
 def _plain(error: OperationalError, atlas: Path) -> AtlasError:
@@ -175,6 +210,10 @@ def _blob_row(sha256: str, blob: BlobData) -> Row:
 
 
 def _row_of(result: Result, layer_ids: Mapping[str, int], run_id: str, sha256: str | None) -> tuple[Table, Row]:
+    if isinstance(result, LayerLink):
+        ends = {"source_layer_id": layer_ids[result.source], "target_layer_id": layer_ids[result.target]}
+        shape = {"is_exact": int(result.is_exact), "kernel_shape": list(result.kernel_shape), "layout": result.layout}
+        return schema.layer_link, ends | shape | {"blob_sha256": sha256}
     layer_id = layer_ids[result.layer]
     unit = -1 if result.unit is None else result.unit
     key: dict[str, Any] = {"layer_id": layer_id, "unit_index": unit}

@@ -90,4 +90,4 @@ class Technique(ABC):
         """Do it, and yield the results in order of unit."""
 
 
-TECHNIQUES: Registry[Technique] = Registry("technique", "precompute.techniques")
+TECHNIQUES: Registry[type[Technique]] = Registry("technique", "precompute.techniques")

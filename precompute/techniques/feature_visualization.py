@@ -90,7 +90,8 @@ class FeatureVisualization(Technique):
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
         choices = [(layer, _reductions(layer)) for layer in context.layers]
-        pairs: list[tuple[LayerSpec, Reduction, Sign]] = [(layer, reductions[0], SIGNS[0]) for layer, reductions in choices]
+        up: Sign = "positive"
+        pairs = [(layer, reductions[0], up) for layer, reductions in choices]
         for sign in SIGNS:
             for reduction in REDUCTIONS:
                 pairs += [(layer, reduction, sign) for layer, reductions in choices if reduction in reductions]

