@@ -62,7 +62,7 @@ def strip(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, payload: Js
 
 
 def thumb(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, found: ThumbRecord, size_px: int) -> Image.Image | None:
-    """Return the small picture of a unit: its visualization, or else its strongest examples, four of them where there are four."""
+    """Return the small picture of a unit: its visualization, else its strongest examples, four where there are four."""
     if found.blob_name is not None:
         path = reader.blobs.open_path(found.blob_name)
         return None if path is None else _small(path, size_px)

@@ -37,7 +37,9 @@ def install(app: FastAPI, templates: Templates) -> None:
     def defect(request: Request, error: Exception) -> Response:
         number = secrets.token_hex(4)
         _LOG.error("internal error %s at %s", number, request.url.path, exc_info=error)
-        detail = f"Something in unitscope went wrong (number {number}; the server's log tells more). Nothing in the atlas was changed."
+        detail = (
+            f"Something in unitscope went wrong (number {number}; the server's log tells more). Nothing in the atlas was changed."
+        )
         return answer(request, templates, 500, "Internal error", detail)
 
     app.add_exception_handler(PublicError, public)

@@ -23,7 +23,8 @@ def examples_of(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit:
     ranked = maker.examples(top)
     bottom = maker.examples(payload.get("bottom", []))
     quantiles = [
-        QuantileBin(q=part["q"], q_low=part.get("q_low"), items=maker.examples(part["items"])) for part in payload.get("quantiles", [])
+        QuantileBin(q=part["q"], q_low=part.get("q_low"), items=maker.examples(part["items"]))
+        for part in payload.get("quantiles", [])
     ]
     return Examples(
         top=ranked,

@@ -42,8 +42,8 @@ class Explorer:
         self._open = self._parse(opened)
         self._units: dict[int, list[UnitKey]] = {0: [middle]}
         self._weights: dict[tuple[int, UnitKey, UnitKey], PartnerWeight] = {}
-        for direction, sign in (("inputs", -1), ("outputs", 1)):
-            self._unfold([middle], direction, sign, depth=0)
+        self._unfold([middle], "inputs", -1, depth=0)
+        self._unfold([middle], "outputs", 1, depth=0)
 
     def open_texts(self) -> list[str]:
         """Return the units that are unfolded, as the query says them."""
@@ -95,7 +95,9 @@ class Explorer:
             listed = ",".join(f"{name}/{index}" for name, index in rest) or None
             toggle = urls.weights(model_id, *self._middle, top=self._top, open=listed)
         links = page_links(urls.unit(model_id, layer, unit), weights=urls.weights(model_id, layer, unit), toggle=toggle)
-        return ExplorerUnit(layer=layer, unit=unit, label=labels[layer].get(unit), thumbnail=thumbnail, is_open=is_open, links=links)
+        return ExplorerUnit(
+            layer=layer, unit=unit, label=labels[layer].get(unit), thumbnail=thumbnail, is_open=is_open, links=links
+        )
 
     def _edge(self, depth: int, source: UnitKey, target: UnitKey, weight: PartnerWeight) -> ExplorerEdge:
         link = self._catalog.link(source[0], target[0])
@@ -122,5 +124,7 @@ class Explorer:
         for part in parts:
             name, slash, index = part.rpartition("/")
             if not slash:
-                raise UsageError(f"open={part[:80]!r} is not a unit. Write LAYER/UNIT, for example {self._middle[0]}/{self._middle[1]}.")
+                raise UsageError(
+                    f"open={part[:80]!r} is not a unit. Write LAYER/UNIT, for example {self._middle[0]}/{self._middle[1]}."
+                )
             yield name, check_unit(self._catalog.layer(name), index)

@@ -11,7 +11,7 @@ TERMS = {
     "receptive_field": "The part of the image that can influence the unit at one position.",
     "feature_visualization": "A synthetic image, optimised until the unit responds as strongly as possible.",
     "dataset_examples": "Real images from the dataset, chosen by how strongly the unit responds to them.",
-    "reached_ratio": "The response to the synthetic image, as a multiple of the strongest response to any real image of the dataset.",
+    "reached_ratio": "The response to the synthetic image, as a multiple of the strongest response to any image of the dataset.",
     "robustness": "How much of the response is left when the picture is shifted, scaled and rotated a little.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "norm": "The size of all weights between two units together (L2 norm): how strongly they are connected.",

@@ -80,7 +80,9 @@ def create_app(settings: AppSettings) -> FastAPI:
     Args:
         settings: Where the atlas is. It need not exist yet: the start page then tells how to build it.
     """
-    app = FastAPI(title="unitscope", version=app_version(), docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="unitscope", version=app_version(), docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     door = AtlasDoor(settings)
     templates = Templates(settings)
     pages = (*PAGES, docs_page(PAGES))

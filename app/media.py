@@ -106,7 +106,9 @@ class Media:
         reader = self._door.reader()
         catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
         source, target = (catalog.layer(str(request.path_params[end])) for end in ("source", "target"))
-        ends = [check_unit(layer, str(request.path_params[f"{end}_unit"])) for layer, end in ((source, "source"), (target, "target"))]
+        ends = [
+            check_unit(layer, str(request.path_params[f"{end}_unit"])) for layer, end in ((source, "source"), (target, "target"))
+        ]
         link = catalog.link(source.name, target.name)
         values = None if link is None else kernel_between(reader, link, ends[0], ends[1])
         if link is None or values is None:

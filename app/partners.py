@@ -45,7 +45,9 @@ def partners_of(
     kernels = [_kernel(reader, catalog, layer, unit, direction, weight) for weight in weights]
     maximum = max((float(abs(kernel).max()) for _, kernel in kernels if kernel is not None and kernel.size), default=0.0) or 1.0
     return [
-        _partner(catalog, (layer.name, unit), direction, weight, link, kernel, maximum, rank, pictures.get((weight.layer, weight.unit)))
+        _partner(
+            catalog, (layer.name, unit), direction, weight, link, kernel, maximum, rank, pictures.get((weight.layer, weight.unit))
+        )
         for rank, (weight, (link, kernel)) in enumerate(zip(weights, kernels, strict=True), start=first_rank)
     ]
 
@@ -114,5 +116,7 @@ def _partner(
         image=image,
         thumbnail=thumbnail,
         rank=rank,
-        links=page_links(urls.unit(model_id, *other), weights=urls.weights(model_id, *other), layer=urls.layer(model_id, other[0])),
+        links=page_links(
+            urls.unit(model_id, *other), weights=urls.weights(model_id, *other), layer=urls.layer(model_id, other[0])
+        ),
     )

@@ -153,7 +153,9 @@ def decode_cursor(scope: Mapping[str, Any], text: str, kinds: Sequence[type | tu
     """
     if not text:
         return None
-    wrong = UsageError(f"after={text[:80]!r} is not a place in this list. Take `next` from an answer as it is, or leave `after` out.")
+    wrong = UsageError(
+        f"after={text[:80]!r} is not a place in this list. Take `next` from an answer as it is, or leave `after` out."
+    )
     try:
         plain = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
         place: Any = json.loads(plain[8:])

@@ -111,4 +111,6 @@ def _samples(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, first: S
 
 def unit_sample(model_id: str, layer_name: str, index: int, thumbnail: str | None) -> UnitSample:
     """Return a unit as a picture."""
-    return UnitSample(layer=layer_name, index=index, thumbnail=thumbnail, links=page_links(urls.unit(model_id, layer_name, index)))
+    return UnitSample(
+        layer=layer_name, index=index, thumbnail=thumbnail, links=page_links(urls.unit(model_id, layer_name, index))
+    )

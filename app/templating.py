@@ -32,7 +32,8 @@ class Templates:
     def __init__(self, settings: AppSettings) -> None:
         self.static_version = _hash_of(settings.static)
         self.version = f"{app_version()}-{_hash_of(settings.templates)}-{self.static_version}"
-        self._environment = Environment(
+        # Jinja does not say what its globals, filters and tests are.
+        self._environment: Any = Environment(
             loader=FileSystemLoader(settings.templates),
             autoescape=select_autoescape(default=True, default_for_string=True),
             undefined=StrictUndefined,

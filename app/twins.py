@@ -134,7 +134,10 @@ def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
     models: list[type[BaseModel]] = list(page.contexts)
     found: dict[int | str, dict[str, Any]] = {200: {"model": models[0], "description": page.summary}}
     for status, words in ((400, "An unknown query parameter, or an impossible value"), (404, "No such name")):
-        found[status] = {"description": words, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+        found[status] = {
+            "description": words,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
     return found
 
 

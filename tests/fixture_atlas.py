@@ -115,7 +115,9 @@ def _write_images(writer: AtlasWriter, generator: np.random.Generator) -> None:
 class _Model:
     """Writes one model."""
 
-    def __init__(self, writer: AtlasWriter, number: int, model_id: str, generator: np.random.Generator, layers: tuple[Plan, ...]) -> None:
+    def __init__(
+        self, writer: AtlasWriter, number: int, model_id: str, generator: np.random.Generator, layers: tuple[Plan, ...]
+    ) -> None:
         self.writer = writer
         self.number = number
         self.model_id = model_id
@@ -132,7 +134,10 @@ class _Model:
             self._write_results(layer, arrays)
 
     def _write_model(self) -> None:
-        check = {"stimulus": "chelsea", "top": [{"label": "tabby cat", "probability": 0.61}, {"label": "tiger cat", "probability": 0.2}]}
+        check = {
+            "stimulus": "chelsea",
+            "top": [{"label": "tabby cat", "probability": 0.61}, {"label": "tiger cat", "probability": 0.2}],
+        }
         self.writer.upsert(
             schema.model,
             [
@@ -145,7 +150,13 @@ class _Model:
                     "weights_source": "made by the tests",
                     "input_size": [3, SIDE, SIDE],
                     "input_key": "input-fixture",
-                    "preprocessing": {"resize_px": SIDE, "crop_px": SIDE, "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3},
+                    "preprocessing": {
+                        "resize_px": SIDE,
+                        "crop_px": SIDE,
+                        "interpolation": "bicubic",
+                        "mean": [0.5] * 3,
+                        "std": [0.5] * 3,
+                    },
                     "dataset_id": "data-fixture",
                     "num_layers": len(self.layers),
                     "num_units": sum(layer.num_units for layer in self.layers),
@@ -299,7 +310,8 @@ class _Model:
 
         top = rows(order[:24], 6.0)
         quantiles = [
-            {"q": (part + 1) / 8, "q_low": part / 8, "items": rows(self.generator.permutation(NUM_STIMULI)[:3], part / 2)} for part in range(8)
+            {"q": (part + 1) / 8, "q_low": part / 8, "items": rows(self.generator.permutation(NUM_STIMULI)[:3], part / 2)}
+            for part in range(8)
         ]
         payload = {
             "num_images": NUM_STIMULI,

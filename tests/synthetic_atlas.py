@@ -1,6 +1,6 @@
 """An atlas as large as that of EfficientNet-Lite0 (49 layers, 21,008 units), made up, to measure how fast pages are.
 
-    python -m tests.synthetic_atlas FOLDER [--images DIR]
+python -m tests.synthetic_atlas FOLDER [--images DIR]
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ NUM_STIMULI = 2000
 NUM_EDGES = 16
 RUN = "run-synthetic"
 # (repeats, stride, kernel, expansion, channels) of the stages of EfficientNet-Lite0
-STAGES = ((1, 1, 3, 1, 16), (2, 2, 3, 6, 24), (2, 2, 5, 6, 40), (3, 2, 3, 6, 80), (3, 1, 5, 6, 112), (4, 2, 5, 6, 192), (1, 1, 3, 6, 320))
+STAGES = (
+    (1, 1, 3, 1, 16),
+    (2, 2, 3, 6, 24),
+    (2, 2, 5, 6, 40),
+    (3, 2, 3, 6, 80),
+    (3, 1, 5, 6, 112),
+    (4, 2, 5, 6, 192),
+    (1, 1, 3, 6, 320),
+)
 Layer = tuple[str, int, int, int, str, list[str]]
 
 
@@ -82,14 +90,22 @@ def _webp(pixels: NDArray[np.uint8]) -> BlobData:
 
 def _write_images(writer: AtlasWriter, images: Path | None, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")) if images else []
-    writer.upsert(schema.dataset, [{"id": "data", "title": "Synthetic", "num_images": NUM_STIMULI, "num_skipped": 0, "credits": []}])
+    writer.upsert(
+        schema.dataset, [{"id": "data", "title": "Synthetic", "num_images": NUM_STIMULI, "num_skipped": 0, "credits": []}]
+    )
     rows: list[dict[str, Any]] = []
     found: list[NDArray[np.uint8]] = []
     for index in range(NUM_STIMULI):
         pixels = _crop(files[index % len(files)], generator) if files else picture(generator, SIDE)
         if len(found) < 300:
             found.append(pixels)
-        about = {"id": index + 1, "dataset_id": "data", "stimulus_index": index, "key": f"{index}.png", "label": f"label {index % 50}"}
+        about = {
+            "id": index + 1,
+            "dataset_id": "data",
+            "stimulus_index": index,
+            "key": f"{index}.png",
+            "label": f"label {index % 50}",
+        }
         size = {"source": f"{index}.png", "width": SIDE, "height": SIDE, "input_key": "in"}
         rows.append(about | size | {"blob_sha256": writer.put_blob(_webp(pixels))})
     writer.upsert(schema.stimulus, rows)
@@ -100,7 +116,7 @@ def _crop(path: Path, generator: np.random.Generator) -> NDArray[np.uint8]:
     with Image.open(path) as image:
         image = image.convert("RGB")
         side = int(min(image.size) * generator.uniform(0.5, 1.0))
-        x, y = generator.integers(0, image.width - side + 1), generator.integers(0, image.height - side + 1)
+        x, y = int(generator.integers(0, image.width - side + 1)), int(generator.integers(0, image.height - side + 1))
         return np.asarray(image.crop((x, y, x + side, y + side)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
@@ -112,12 +128,26 @@ def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
         "num_parameters": 4652008, "labels": None, "checks": [], "built_at": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
     writer.upsert(schema.model, [model])
-    run = {"id": RUN, "model_id": "synthetic", "code_version": "0.1.0", "settings": {"quality": "draft"}, "seed": 0, "device": "cpu"}
+    run = {
+        "id": RUN,
+        "model_id": "synthetic",
+        "code_version": "0.1.0",
+        "settings": {"quality": "draft"},
+        "seed": 0,
+        "device": "cpu",
+    }
     writer.upsert(schema.run, [run | {"started_at": "2026-01-01T00:00:00+00:00", "finished_at": None}])
     rows: list[dict[str, Any]] = []
     tasks: list[dict[str, Any]] = []
     for number, (name, units, side, field, operation, _) in enumerate(layers, start=1):
-        place = {"id": number, "model_id": "synthetic", "name": name, "position": number - 1, "kind": "channel", "operation": operation}
+        place = {
+            "id": number,
+            "model_id": "synthetic",
+            "name": name,
+            "position": number - 1,
+            "kind": "channel",
+            "operation": operation,
+        }
         size = {"nonlinearity": None, "num_units": units, "unit_axis": 1, "map_size": [side, side], "receptive_field_px": field}
         rows.append(place | size | {"stride_px": SIDE // side, "offset_px": [-field // 2, -field // 2]})
         for technique in ("statistics", "dataset_examples", "feature_visualization", "weights"):
@@ -130,7 +160,9 @@ def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
     writer.upsert(schema.task, tasks)
 
 
-def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator) -> dict[tuple[str, str], NDArray[np.float32]]:
+def _write_links(
+    writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator
+) -> dict[tuple[str, str], NDArray[np.float32]]:
     sizes = {layer[0]: layer[1] for layer in layers}
     numbers = {layer[0]: number for number, layer in enumerate(layers, start=1)}
     arrays: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -142,9 +174,16 @@ def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.
             arrays[source, name] = array
             buffer = io.BytesIO()
             np.save(buffer, array)
-            row = {"source_layer_id": numbers[source], "target_layer_id": numbers[name], "is_exact": 1, "kernel_shape": list(shape[-2:])}
+            row = {
+                "source_layer_id": numbers[source],
+                "target_layer_id": numbers[name],
+                "is_exact": 1,
+                "kernel_shape": list(shape[-2:]),
+            }
             layout = "diagonal" if is_diagonal else "full"
-            writer.upsert(schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(BlobData(buffer.getvalue(), "npy"))}])
+            writer.upsert(
+                schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(BlobData(buffer.getvalue(), "npy"))}]
+            )
     return arrays
 
 
@@ -166,7 +205,9 @@ def _write_units(
         metrics += [(number, unit, metric, float(value)) for metric, value in zip(names, values, strict=True)]
         chosen = generator.choice(NUM_STIMULI, 64, replace=False)
         places = generator.integers(0, side, (64, 2))
-        rows = [[int(s), 6 - 0.1 * r, int(y), int(x), 6 - 0.1 * r] for r, (s, (y, x)) in enumerate(zip(chosen, places, strict=True))]
+        rows = [
+            [int(s), 6 - 0.1 * r, int(y), int(x), 6 - 0.1 * r] for r, (s, (y, x)) in enumerate(zip(chosen, places, strict=True))
+        ]
         bins = [{"q": (b + 1) / 8, "q_low": b / 8, "items": rows[32 + 3 * b : 35 + 3 * b]} for b in range(8)]
         examples = {"num_images": NUM_STIMULI, "top": rows[:24], "bottom": rows[24:32], "quantiles": bins, "random": rows[56:]}
         histogram = {"edges": np.linspace(-3, 6, 65).tolist(), "counts": generator.integers(0, 9999, 64).tolist(), "n": 9}
@@ -174,11 +215,26 @@ def _write_units(
         artifacts.append((number, unit, "statistics", "histogram", 0, json.dumps(histogram), None, RUN))
         if unit // 16 * 16 % 3 == 0:
             for position, sign in enumerate(("positive", "negative")):
-                payload = {"objective": "channel", "parameterization": "fourier", "activation": 5.1, "dataset_max": 4.0, "sign": sign}
-                payload |= {"reached_ratio": 1.28, "robustness": 0.8, "canvas_px": 128, "steps": 128, "seed": unit, "status": "ok"}
+                payload = {
+                    "objective": "channel",
+                    "parameterization": "fourier",
+                    "activation": 5.1,
+                    "dataset_max": 4.0,
+                    "sign": sign,
+                }
+                payload |= {
+                    "reached_ratio": 1.28,
+                    "robustness": 0.8,
+                    "canvas_px": 128,
+                    "steps": 128,
+                    "seed": unit,
+                    "status": "ok",
+                }
                 payload |= {"transforms": ["jitter"], "quality": "draft"}
                 blob = pictures[int(generator.integers(len(pictures)))]
-                artifacts.append((number, unit, "feature_visualization", "visualization", position, json.dumps(payload), blob, RUN))
+                artifacts.append(
+                    (number, unit, "feature_visualization", "visualization", position, json.dumps(payload), blob, RUN)
+                )
         tops += [(int(row[0]), number, unit, rank, row[1]) for rank, row in enumerate(rows[:24])]
     connection.executemany("INSERT INTO unit VALUES (?, ?, NULL)", [(number, unit) for unit in range(units)])
     connection.executemany("INSERT INTO unit_metric VALUES (?, ?, ?, ?)", metrics)
@@ -195,7 +251,18 @@ def _edges(name: str, numbers: dict[str, int], arrays: dict[tuple[str, str], NDA
                 continue
             if array.ndim == 3:
                 for unit, kernel in enumerate(array):
-                    rows.append((numbers[here], unit, direction, 0, numbers[partner], unit, float(np.linalg.norm(kernel)), float(kernel.sum())))
+                    rows.append(
+                        (
+                            numbers[here],
+                            unit,
+                            direction,
+                            0,
+                            numbers[partner],
+                            unit,
+                            float(np.linalg.norm(kernel)),
+                            float(kernel.sum()),
+                        )
+                    )
                 continue
             flat = array[:, :, 0, 0] if direction == "inputs" else array[:, :, 0, 0].T
             best = np.argsort(-np.abs(flat), axis=1)[:, :NUM_EDGES]

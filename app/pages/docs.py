@@ -18,13 +18,20 @@ def docs_page(pages: Sequence[Page]) -> Page:
         items = [_endpoint(page) for page in (*pages, own) if not page.is_fragment]
         return DocsPage(items=items, total=len(items), next=None, links=page_links(urls.docs(), openapi=urls.openapi()))
 
-    own = Page("/docs", "docs", "The addresses of the app, and the fields of their answers.", build, (DocsPage,), needs_atlas=False)
+    own = Page(
+        "/docs", "docs", "The addresses of the app, and the fields of their answers.", build, (DocsPage,), needs_atlas=False
+    )
     return own
 
 
 def _endpoint(page: Page) -> EndpointPart:
     parameters = [
-        {"name": p.name + ("METRIC" if p.name.endswith(".") else ""), "summary": p.summary, "choices": list(p.choices), "default": p.default}
+        {
+            "name": p.name + ("METRIC" if p.name.endswith(".") else ""),
+            "summary": p.summary,
+            "choices": list(p.choices),
+            "default": p.default,
+        }
         for p in page.parameters
     ]
     return EndpointPart(

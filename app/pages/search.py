@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app import urls
@@ -45,7 +45,7 @@ def build_search(visit: Visit) -> SearchPage:
         raise UsageError(f"q is {len(q)} characters long; at most {MAX_LENGTH} can be searched for.")
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, 200)
     catalogs = [visit.reader.catalog(model.id, visit.revision) for model in visit.reader.models()]
-    hits = sorted(_hits(visit, catalogs, q), key=lambda hit: hit.score)[:MAX_FOUND] if q else []
+    hits = _best(_hits(visit, catalogs, q)) if q else []
     scope = {"q": q}
     place = decode_cursor(scope, visit.query.text("after"), (int,))
     start = 0 if place is None else max(0, int(place[0]))
@@ -61,6 +61,14 @@ def build_search(visit: Visit) -> SearchPage:
         suggestions=[] if hits or not q else _suggestions(catalogs, q),
         links=page_links(urls.search(q=q or None)),
     )
+
+
+def _best(hits: Iterable[_Hit]) -> list[_Hit]:
+    """Return the hits, best first; what was found in two ways is told once."""
+    found: dict[str, _Hit] = {}
+    for hit in sorted(hits, key=lambda hit: hit.score):
+        found.setdefault(hit.found.link, hit)
+    return list(found.values())[:MAX_FOUND]
 
 
 def _hits(visit: Visit, catalogs: list[Catalog], q: str) -> Iterator[_Hit]:
@@ -106,7 +114,9 @@ def _numbers(catalog: Catalog, place: int, layer_text: str, unit: int) -> Iterat
         if closeness is None or unit >= layer.spec.num_units:
             continue
         url = urls.unit(catalog.model.id, layer.name, unit)
-        found = _found("unit", f"{layer.name} / {unit}", f"{layer.spec.kind} {unit} of {layer.spec.num_units}", catalog.model.id, url)
+        found = _found(
+            "unit", f"{layer.name} / {unit}", f"{layer.spec.kind} {unit} of {layer.spec.num_units}", catalog.model.id, url
+        )
         yield _Hit((closeness, 2, layer.spec.position, place), found, (layer.name, unit))
 
 
@@ -138,7 +148,9 @@ def _pictured(visit: Visit, catalogs: list[Catalog], hits: list[_Hit]) -> list[F
         if catalog.model.id in wanted
     }
     return [
-        hit.found if hit.unit is None else hit.found.model_copy(update={"thumbnail": pictures[hit.found.model or ""].get(hit.unit)})
+        hit.found
+        if hit.unit is None
+        else hit.found.model_copy(update={"thumbnail": pictures[hit.found.model or ""].get(hit.unit)})
         for hit in hits
     ]
 
@@ -148,4 +160,6 @@ def _suggestions(catalogs: list[Catalog], q: str) -> list[str]:
     return closest_names(q, dict.fromkeys(names), count=3)
 
 
-PAGES = (Page("/search", "search", "Units, layers, models and labels that match a text.", build_search, (SearchPage,), PARAMETERS),)
+PAGES = (
+    Page("/search", "search", "Units, layers, models and labels that match a text.", build_search, (SearchPage,), PARAMETERS),
+)

@@ -29,7 +29,9 @@ def build_stimulus(visit: Visit) -> StimulusPage:
     stimulus = reader.stimulus(number)
     if stimulus is None:
         total = reader.num_stimuli()
-        raise UnknownName("image", str(number), (), where="This atlas", hint=f"It has {total} images; examples on unit pages link to them.")
+        raise UnknownName(
+            "image", str(number), (), where="This atlas", hint=f"It has {total} images; examples on unit pages link to them."
+        )
     catalogs = _catalogs(visit, stimulus)
     layers = _layers(visit, catalogs)
     counts = reader.num_top_units(stimulus, [layer.row for catalog in catalogs for layer in catalog.layers.values()])
@@ -136,4 +138,8 @@ def _item(
     )
 
 
-PAGES = (Page("/stimuli/{id}", "stimulus", "One image: which units it is an example for.", build_stimulus, (StimulusPage,), PARAMETERS),)
+PAGES = (
+    Page(
+        "/stimuli/{id}", "stimulus", "One image: which units it is an example for.", build_stimulus, (StimulusPage,), PARAMETERS
+    ),
+)

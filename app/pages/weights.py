@@ -49,7 +49,11 @@ def build_explorer(visit: Visit) -> ExplorerPage:
     top = visit.query.integer("top", DEFAULT_TOP, 1, 20)
     explorer = Explorer(visit.reader, visit.catalog, (layer.name, unit), top, visit.query.text("open"))
     columns, edges = explorer.columns(), explorer.edges()
-    links = build_links(visit) | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")}
+    links = build_links(visit) | {
+        "html": visit.full_address,
+        "self": urls.twin(visit.full_address),
+        "unit": visit.address.removesuffix("/weights"),
+    }
     return ExplorerPage(
         model=visit.catalog.model.id,
         layer=layer.name,
@@ -79,7 +83,9 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     scope = {"unit": visit.address, "direction": direction, "layer": partner_layer, "sign": query.text("sign").strip()}
     place = decode_cursor(scope, query.text("after"), (int,))
     start = 0 if place is None else max(0, int(place[0]))
-    items = partners_of(visit.reader, visit.catalog, layer, unit, direction, partners[start : start + limit], first_rank=start + 1)
+    items = partners_of(
+        visit.reader, visit.catalog, layer, unit, direction, partners[start : start + limit], first_rank=start + 1
+    )
     following = None
     if start + limit < len(partners):
         values = query.values | {"after": encode_cursor(scope, [start + limit])}
@@ -95,7 +101,8 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         query=query.values,
         layers=neighbours,
         maximum=largest(item.kernel for item in items),
-        links=build_links(visit) | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
+        links=build_links(visit)
+        | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
     )
 
 

@@ -29,8 +29,8 @@ class UnitFilter:
 
     sort: str = "index"
     is_descending: bool = False
-    minimum: Mapping[str, float] = field(default_factory=dict)
-    maximum: Mapping[str, float] = field(default_factory=dict)
+    minimum: Mapping[str, float] = field(default_factory=dict[str, float])
+    maximum: Mapping[str, float] = field(default_factory=dict[str, float])
     status: str | None = None
     has_visualization: bool | None = None
 

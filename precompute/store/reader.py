@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, Executable, func, select
 from sqlalchemy.exc import DatabaseError
 
 from precompute.domain import LayerSpec
@@ -41,6 +41,7 @@ _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
     schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
 )
 _THUMB_EXAMPLES = 4
+Row = Mapping[str, Any]
 STALE_SECONDS = 30.0
 
 
@@ -66,7 +67,7 @@ class AtlasReader:
         self.engine.dispose()
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    def connect(self) -> Generator[Connection]:
         """Open a connection; a database that cannot be read is said in plain words.
 
         Raises:
@@ -80,10 +81,10 @@ class AtlasReader:
                 f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong."
             ) from error
 
-    def all(self, query: Select[Any]) -> Sequence[RowMapping]:
+    def all(self, query: Executable) -> Sequence[Row]:
         """Return the rows of a query."""
         with self.connect() as connection:
-            return connection.execute(query).mappings().all()
+            return cast("Sequence[Row]", connection.execute(query).mappings().all())
 
     # -- the whole atlas -------------------------------------------------------------------------------------------
 
@@ -343,7 +344,7 @@ class AtlasReader:
         return found
 
 
-def _layer(row: Mapping[str, Any], links: Sequence[LinkRecord]) -> LayerRecord:
+def _layer(row: Row, links: Sequence[LinkRecord]) -> LayerRecord:
     spec = LayerSpec(
         name=row["name"],
         kind=row["kind"],
@@ -362,7 +363,7 @@ def _layer(row: Mapping[str, Any], links: Sequence[LinkRecord]) -> LayerRecord:
     return LayerRecord(row["id"], row["model_id"], spec)
 
 
-def _link(row: Mapping[str, Any], names: Mapping[int, str]) -> LinkRecord:
+def _link(row: Row, names: Mapping[int, str]) -> LinkRecord:
     return LinkRecord(
         source=names[row["source_layer_id"]],
         target=names[row["target_layer_id"]],
@@ -373,7 +374,7 @@ def _link(row: Mapping[str, Any], names: Mapping[int, str]) -> LinkRecord:
     )
 
 
-def _stimulus(row: Mapping[str, Any]) -> StimulusRecord:
+def _stimulus(row: Row) -> StimulusRecord:
     return StimulusRecord(
         id=row["id"],
         dataset_id=row["dataset_id"],
@@ -388,11 +389,11 @@ def _stimulus(row: Mapping[str, Any]) -> StimulusRecord:
     )
 
 
-def _artifact(row: Mapping[str, Any]) -> ArtifactRecord:
+def _artifact(row: Row) -> ArtifactRecord:
     name = f"{row['blob_sha256']}.{row['extension']}" if row["blob_sha256"] else None
     return ArtifactRecord(row["technique"], row["kind"], row["position"], row["payload"], name, row["run_id"])
 
 
 def _positions(text: str | None) -> tuple[tuple[int, int, int], ...]:
-    rows = json.loads(text) if text else []
+    rows: list[list[int] | None] = json.loads(text) if text else []
     return tuple((row[0], row[2], row[3]) for row in rows if row)

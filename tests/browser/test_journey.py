@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.main import create_app
 from app.settings import AppSettings
-from tests.app_fixtures import fixture_atlas  # noqa: F401 (fixtures are found by name)
 
+pytest_plugins = ["tests.app_fixtures"]
 pytestmark = pytest.mark.browser
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]
@@ -51,10 +51,14 @@ class Visitor:
         self.page: Page = self.context.new_page()
         self.problems: list[str] = []
         self.requests: list[str] = []
-        self.page.on("console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None
+        )
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("response", lambda answer: self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+        self.page.on(
+            "response", lambda answer: self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+        )
 
     def finish(self, address: str) -> None:
         self.context.close()
@@ -73,7 +77,7 @@ def test_journey_by_links(browser: Browser, address: str, scripts: bool) -> None
     expect(page).to_have_url(address + UNIT)
     page.get_by_role("link", name="Weights", exact=True).click()
     expect(page).to_have_url(f"{address}{UNIT}/weights")
-    page.locator(".card:not(.middle) > a:not(.toggle)").first.click()
+    page.locator(".card:not(.middle) > a:not(.toggle)").nth(1).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Weights of")
     assert UNIT not in page.url
     page.get_by_role("heading", level=1).get_by_role("link").click()

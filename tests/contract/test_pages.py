@@ -20,9 +20,10 @@ from app.main import create_app
 from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.settings import AppSettings
-from tests.app_fixtures import client, fixture_atlas  # noqa: F401 (fixtures are found by name)
+from app.templating import Templates
 from tests.fixture_atlas import HOSTILE_LABEL
 
+pytest_plugins = ["tests.app_fixtures"]
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 EXAMPLES = {
     "home": "/",
@@ -78,10 +79,6 @@ def test_twin_has_exactly_the_documented_fields(client: TestClient, page: Any) -
 
 def test_html_and_json_are_made_from_one_context(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Context] = []
-    rendered = client.app.router  # type: ignore[attr-defined]
-    assert rendered is not None
-    from app.templating import Templates
-
     real = Templates.render
 
     def spy(self: Templates, context: Context, path: str) -> str:
@@ -313,7 +310,9 @@ def test_no_link_of_any_page_is_dead(client: TestClient) -> None:
         if answer.headers["content-type"].startswith("text/html"):
             checker = _Checker()
             checker.feed(answer.text)
-            waiting += [found.split("#")[0] for found in checker.addresses if found.startswith("/") and found.split("#")[0] not in seen]
+            waiting += [
+                found.split("#")[0] for found in checker.addresses if found.startswith("/") and found.split("#")[0] not in seen
+            ]
     assert len(seen) > 300
 
 
@@ -385,6 +384,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import AppSettings
+from app.templating import Templates
 client = TestClient(create_app(AppSettings(Path({str(fixture_atlas)!r}))))
 for address in {[*TWINNED]!r}:
     assert client.get(address).status_code == 200, address

@@ -12,13 +12,14 @@ from PIL import Image
 
 from precompute.store.arrays import weights_of
 from precompute.store.reader import AtlasReader
-from tests.app_fixtures import client, fixture_atlas  # noqa: F401 (fixtures are found by name)
 
+pytest_plugins = ["tests.app_fixtures"]
 UNIT = "/api/v1/models/tiny_a/blocks.0.pw/7"
 FIELDS = {
     "unit": "model layer index kind receptive_field_px metrics histogram examples visualizations weights labels provenance links",
     "example": "rank activation pre_activation position box stimulus crop",
-    "visualization": "objective parameterization image activation dataset_max reached_ratio robustness canvas_px steps seed status transforms",
+    "visualization": "objective parameterization image activation dataset_max reached_ratio robustness canvas_px steps seed status "
+    "transforms",
     "partner": "layer unit norm sum exact kernel_shape kernel image thumbnail rank links",
 }
 
@@ -149,7 +150,7 @@ def test_explorer_unfolds_what_the_query_says(client: TestClient) -> None:
     plain = client.get(f"{UNIT}/weights?top=3").json()
     assert [column["depth"] for column in plain["columns"]] == [-1, 0, 1]
     assert [len(column["units"]) for column in plain["columns"]] == [3, 1, 3]
-    first = next(unit for unit in plain["columns"][0]["units"] if unit["layer"] == "blocks.0.dw")
+    first = next(unit for unit in plain["columns"][0]["units"] if unit["links"]["toggle"] and unit["unit"] != 23)
     unfolded = client.get("/api/v1" + first["links"]["toggle"]).json()
     assert [column["depth"] for column in unfolded["columns"]] == [-2, -1, 0, 1]
     folded = next(unit for unit in unfolded["columns"][1]["units"] if unit["is_open"])["links"]["toggle"]

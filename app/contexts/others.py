@@ -1,0 +1,175 @@
+"""The weight explorer, images, search, the API, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from app.contexts.base import Context, Links, Number, Part, Stage
+from app.contexts.units import Box, Partner, Position
+
+
+class PartnersPage(Context):
+    """Every partner of a unit in one direction."""
+
+    template = "pages/partners.html"
+    model: str
+    layer: str
+    unit: int
+    direction: str
+    items: list[Partner]
+    total: int
+    next: str | None
+    query: dict[str, str]
+    layers: list[str] = Field(description="Layers in that direction")
+    maximum: Number = Field(description="The largest single weight among the items: the scale of their pictures")
+    links: Links
+
+
+class ExplorerUnit(Part):
+    """A unit in the explorer."""
+
+    layer: str
+    unit: int
+    label: str | None
+    thumbnail: str | None
+    is_open: bool
+    links: Links
+
+
+class ExplorerColumn(Part):
+    """Units at one distance from the unit in the middle: before it where negative, after it where positive."""
+
+    depth: int
+    units: list[ExplorerUnit]
+
+
+class ExplorerEdge(Part):
+    """The weight between two units of the explorer."""
+
+    source_layer: str
+    source_unit: int
+    target_layer: str
+    target_unit: int
+    source_depth: int
+    norm: Number
+    sum: Number
+    exact: bool | None
+    kernel: list[list[Number]] | None
+
+
+class ExplorerPage(Context):
+    """A unit with the units that feed it and that it feeds, unfolded as the query says."""
+
+    template = "pages/weights.html"
+    model: str
+    layer: str
+    unit: int
+    label: str | None
+    top: int
+    open: list[str]
+    columns: list[ExplorerColumn]
+    edges: list[ExplorerEdge]
+    maximum: Number = Field(description="The largest single weight shown")
+    layer_inputs: list[str]
+    layer_outputs: list[str]
+    stages: list[Stage]
+    links: Links
+
+
+class StimulusUnit(Part):
+    """A unit that an image is a top example of."""
+
+    model: str
+    layer: str
+    unit: int
+    rank: int
+    activation: Number
+    position: Position | None
+    box: Box | None
+    thumbnail: str | None
+    links: Links
+
+
+class LayerCount(Part):
+    """How many units of a layer an image is a top example of."""
+
+    model: str
+    layer: str
+    num_units: int
+    link: str
+
+
+class StimulusPage(Context):
+    """One image: which units it is an example for, and where in it they look."""
+
+    template = "pages/stimulus.html"
+    id: int
+    key: str
+    label: str | None
+    source: str
+    width: int
+    height: int
+    image: str
+    credit: dict[str, Any] | None
+    items: list[StimulusUnit]
+    total: int
+    next: str | None
+    layers: list[LayerCount]
+    query: dict[str, str]
+    links: Links
+
+
+class Found(Part):
+    """Something that a search found."""
+
+    kind: str
+    title: str
+    detail: str
+    model: str | None
+    thumbnail: str | None
+    link: str
+
+
+class SearchPage(Context):
+    """What a search found, best first."""
+
+    template = "pages/search.html"
+    q: str
+    items: list[Found]
+    total: int
+    next: str | None
+    suggestions: list[str]
+    links: Links
+
+
+class EndpointPart(Part):
+    """One page and its twin."""
+
+    path: str
+    twin: str
+    summary: str
+    parameters: list[dict[str, Any]]
+    fields: list[dict[str, str]]
+
+
+class DocsPage(Context):
+    """The addresses of the app and the fields of their answers."""
+
+    template = "pages/docs.html"
+    items: list[EndpointPart]
+    total: int
+    next: str | None
+    links: Links
+
+
+class ErrorPage(Context):
+    """What went wrong, and the next step (RFC 9457)."""
+
+    template = "pages/error.html"
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str

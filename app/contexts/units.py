@@ -1,0 +1,197 @@
+"""A layer and its units; one unit with everything about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from app.contexts.base import Context, Links, Number, Part, Stage
+from app.contexts.models import LayerSummary
+
+
+class UnitSummary(Part):
+    """A unit in a list."""
+
+    index: int
+    kind: str
+    label: str | None
+    metrics: dict[str, Number]
+    thumbnail: str | None = Field(description="Its visualization, else its strongest examples, else null")
+    links: Links
+
+
+class MetricRange(Part):
+    """A metric that units can be sorted and filtered by."""
+
+    name: str
+    low: Number
+    high: Number
+
+
+class LayerPage(LayerSummary, Context):
+    """All units of one layer, sorted and filtered as the query says."""
+
+    template = "pages/layer.html"
+    model: str
+    layer: str
+    items: list[UnitSummary]
+    total: int
+    next: str | None
+    metrics: list[MetricRange]
+    statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
+    query: dict[str, str] = Field(description="The query as it was understood")
+    stages: list[Stage]
+
+
+class Position(Part):
+    """A position of an activation map."""
+
+    y: int
+    x: int
+
+
+class Box(Part):
+    """A part of the model input in pixels; the end is not included."""
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+
+class StimulusLink(Part):
+    """An image."""
+
+    id: int
+    key: str
+    label: str | None
+    url: str
+
+
+class Example(Part):
+    """An image as an example for a unit."""
+
+    rank: int
+    activation: Number
+    pre_activation: Number
+    position: Position
+    box: Box
+    stimulus: StimulusLink
+    crop: str = Field(description="The strip with all examples of the unit; the fragment #xywh= is this example's tile")
+
+
+class QuantileBin(Part):
+    """Examples from one part of the range of activations."""
+
+    q: Number
+    q_low: Number
+    items: list[Example]
+
+
+class Strip(Part):
+    """The picture that holds the tiles of all examples of a unit."""
+
+    url: str
+    width: int
+    height: int
+
+
+class Examples(Part):
+    """Images over the whole range of a unit's activation."""
+
+    top: list[Example]
+    bottom: list[Example]
+    quantiles: list[QuantileBin]
+    random: list[Example]
+    num_images: int
+    strip: Strip | None
+
+
+class Visualization(Part):
+    """A synthetic image that makes a unit respond strongly."""
+
+    objective: str
+    parameterization: str
+    image: str | None
+    activation: Number
+    activation_shown: Number
+    dataset_max: Number
+    reached_ratio: Number = Field(
+        description="activation / dataset_max: above 1, the picture excites the unit more than any image"
+    )
+    robustness: Number
+    canvas_px: int | None
+    steps: int | None
+    seed: int | None
+    status: str
+    transforms: Any
+    sign: str
+    quality: str | None
+
+
+class Histogram(Part):
+    """How often each pre-activation occurred."""
+
+    edges: list[Number]
+    counts: list[int]
+
+
+class Partner(Part):
+    """A unit of a layer directly before or after, and the weight to it."""
+
+    layer: str
+    unit: int
+    norm: Number
+    sum: Number
+    exact: bool | None
+    kernel_shape: list[int] | None
+    kernel: list[list[Number]] | str | None
+    image: str | None = Field(description="The kernel as a picture: red positive, blue negative")
+    thumbnail: str | None
+    rank: int
+    links: Links
+
+
+class Weights(Part):
+    """The strongest partners of a unit."""
+
+    inputs: list[Partner]
+    outputs: list[Partner]
+
+
+class Provenance(Part):
+    """What made the results on a page."""
+
+    weights_origin: str
+    weights_sha256: str
+    weights_source: str
+    spec: str
+    dataset: str
+    dataset_title: str
+    num_images: int
+    runs: list[dict[str, Any]]
+
+
+class UnitPage(Context):
+    """Everything about one unit."""
+
+    template = "pages/unit.html"
+    model: str
+    layer: str
+    index: int
+    kind: str
+    label: str | None
+    receptive_field_px: int | None
+    metrics: dict[str, Number]
+    histogram: Histogram | None
+    examples: Examples | None
+    visualizations: list[Visualization]
+    weights: Weights
+    labels: list[dict[str, Any]] = Field(description="What people call the unit")
+    provenance: Provenance
+    links: Links
+    layer_summary: LayerSummary
+    input_size: list[int]
+    stages: list[Stage] = Field(description="How far each technique is on this layer")
+    pending: list[str] = Field(description="Techniques that have not reached this unit yet")

@@ -1,0 +1,31 @@
+"""Starting the app as a server does: by name, with settings from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import AppSettings
+from precompute.errors import UsageError, closest_names
+
+VARIABLES = {"UNITSCOPE_ATLAS": "folder of the atlas"}
+
+
+def create_app_from_environment() -> FastAPI:
+    """Return the app for the atlas that `UNITSCOPE_ATLAS` names.
+
+    Raises:
+        UsageError: The variable is not set, or another one that begins with `UNITSCOPE_` is none of ours.
+    """
+    for name in os.environ:
+        if name.startswith("UNITSCOPE_") and name not in VARIABLES:
+            close = closest_names(name, VARIABLES, count=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise UsageError(f"There is no setting {name!r}.{hint} The settings are: {', '.join(VARIABLES)}.")
+    atlas = os.environ.get("UNITSCOPE_ATLAS")
+    if not atlas:
+        raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
+    return create_app(AppSettings(atlas=Path(atlas)))
