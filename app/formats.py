@@ -62,6 +62,11 @@ def share(stage: Any) -> int:
     return 100 * stage.done // total if total else 0
 
 
+def counted(stage: Any) -> str:
+    """Return what a stage counts: a unit has several pictures, one for each objective and sign."""
+    return "pictures" if stage.technique == "feature_visualization" else "units"
+
+
 def words(name: str) -> str:
     """Return a technical name as words.
 
@@ -138,6 +143,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration,
     "percent": percent,
     "share": share,
+    "counted": counted,
     "words": words,
     "plural": plural,
     "sign": sign,

@@ -56,12 +56,8 @@ def layer_summary(layer: LayerRecord) -> LayerSummary:
 
 
 def coverage_of(reader: AtlasReader, catalog: Catalog, revision: str) -> list[CoverageRecord]:
-    """Return how far each technique is on each layer; kept until the atlas changes."""
-    kept = reader.kept(revision)
-    found = kept.get(("coverage", catalog.model.id))
-    if found is None:
-        found = kept["coverage", catalog.model.id] = reader.coverage(catalog)
-    return found
+    """Return how far each technique is on each layer; a moment old while a build writes."""
+    return reader.recent(("coverage", catalog.model.id), revision, 2.0, lambda: reader.coverage(catalog))
 
 
 def stages_of(rows: Iterable[CoverageRecord]) -> list[Stage]:
@@ -90,16 +86,13 @@ def progress_of(reader: AtlasReader, model_id: str) -> Progress | None:
 
 
 def samples_of(reader: AtlasReader, catalog: Catalog, revision: str, per_layer: int) -> dict[str, list[UnitSample]]:
-    """Return a few units of each layer as pictures: those with a visualization first; kept until the atlas changes."""
-    kept = reader.kept(revision)
-    key = ("samples", catalog.model.id, per_layer)
-    found: dict[str, list[UnitSample]] | None = kept.get(key)
-    if found is None:
+    """Return a few units of each layer as pictures: those with a visualization first."""
+
+    def choose() -> dict[str, list[UnitSample]]:
         pictured = reader.pictured_units(catalog, per_layer)
-        found = kept[key] = {
-            layer.name: _samples(reader, catalog, layer, pictured[layer.row], per_layer) for layer in catalog.layers.values()
-        }
-    return found
+        return {layer.name: _samples(reader, catalog, layer, pictured[layer.row], per_layer) for layer in catalog.layers.values()}
+
+    return reader.recent(("samples", catalog.model.id, per_layer), revision, 5.0, choose)
 
 
 def _samples(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, first: Sequence[int], wanted: int) -> list[UnitSample]:

@@ -121,10 +121,11 @@ def _crop(path: Path, generator: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
-    model = {
-        "id": "synthetic", "title": "Synthetic EfficientNet-Lite0", "spec": "synthetic:lite0@random:0", "weights_origin": "random",
+    spec, about_units = "synthetic:lite0@random:0", {"num_layers": len(layers), "num_units": sum(layer[1] for layer in layers)}
+    model = about_units | {
+        "id": "synthetic", "title": "Synthetic EfficientNet-Lite0", "spec": spec, "weights_origin": "random",
         "weights_sha256": "0" * 64, "weights_source": "made up", "input_size": [3, SIDE, SIDE], "input_key": "in",
-        "preprocessing": {"crop_px": SIDE}, "dataset_id": "data", "num_layers": len(layers), "num_units": sum(layer[1] for layer in layers),
+        "preprocessing": {"crop_px": SIDE}, "dataset_id": "data",
         "num_parameters": 4652008, "labels": None, "checks": [], "built_at": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
     writer.upsert(schema.model, [model])

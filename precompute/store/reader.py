@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +11,6 @@ from typing import Any, cast
 from sqlalchemy import Connection, Executable, func, select
 from sqlalchemy.exc import DatabaseError
 
-from precompute.domain import LayerSpec
 from precompute.errors import AtlasError, UnknownName
 from precompute.store import schema
 from precompute.store.blobs import BlobStore
@@ -24,13 +22,18 @@ from precompute.store.records import (
     DatasetRecord,
     EdgeRecord,
     LayerRecord,
-    LinkRecord,
     ModelRecord,
     ProgressRecord,
+    Row,
     RunRecord,
     StimulusRecord,
     ThumbRecord,
     TopStimulusRecord,
+    artifact_of_row,
+    layer_of_row,
+    link_of_row,
+    positions_of_text,
+    stimulus_of_row,
 )
 
 _MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
@@ -41,7 +44,6 @@ _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
     schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
 )
 _THUMB_EXAMPLES = 4
-Row = Mapping[str, Any]
 STALE_SECONDS = 30.0
 
 
@@ -61,6 +63,7 @@ class AtlasReader:
         self.blobs = BlobStore(atlas / "blobs")
         self.file_id = database_path(atlas).stat().st_ino
         self._kept: tuple[str, dict[Any, Any]] = ("", {})
+        self._recent: dict[Any, tuple[str, float, Any]] = {}
 
     def close(self) -> None:
         """Close the database."""
@@ -99,6 +102,15 @@ class AtlasReader:
             self._kept = (revision, {})
         return self._kept[1]
 
+    def recent(self, key: object, revision: str, seconds: float, make: Callable[[], Any]) -> Any:
+        """Return an answer that may be some seconds old: while a build writes, large sums need not follow every task."""
+        known = self._recent.get(key)
+        if known is not None and (known[0] == revision or time.monotonic() - known[1] < seconds):
+            return known[2]
+        answer = make()
+        self._recent[key] = (revision, time.monotonic(), answer)
+        return answer
+
     def models(self) -> list[ModelRecord]:
         """Return all models, by name."""
         return [ModelRecord(**row) for row in self.all(_MODELS)]
@@ -123,8 +135,8 @@ class AtlasReader:
         layers = self.all(select(schema.layer).where(schema.layer.c.model_id == model_id).order_by(schema.layer.c.position))
         names = {row["id"]: row["name"] for row in layers}
         raw = self.all(select(schema.layer_link).where(schema.layer_link.c.source_layer_id.in_(list(names))))
-        links = tuple(_link(row, names) for row in raw)
-        records = {row["name"]: _layer(row, links) for row in layers}
+        links = tuple(link_of_row(row, names) for row in raw)
+        records = {row["name"]: layer_of_row(row, links) for row in layers}
         order = {name: place for place, name in enumerate(records)}
         links = tuple(sorted(links, key=lambda link: (order[link.target], order[link.source])))
         return Catalog(ModelRecord(**rows[0]), records, links)
@@ -193,7 +205,7 @@ class AtlasReader:
         query = _ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == unit).order_by(
             table.c.kind, table.c.position
         )
-        return [_artifact(row) for row in self.all(query)]
+        return [artifact_of_row(row) for row in self.all(query)]
 
     def edges(self, layer: LayerRecord, units: Iterable[int], direction: str) -> dict[int, list[EdgeRecord]]:
         """Return the strongest partners of some units in one direction over all partner layers, strongest first."""
@@ -235,7 +247,7 @@ class AtlasReader:
             query = select(table.c.unit_index, top).where(
                 table.c.layer_id == layer.row, table.c.unit_index.in_(missing), table.c.kind == "examples"
             )
-            found |= {row["unit_index"]: ThumbRecord(None, _positions(row["top"])) for row in self.all(query)}
+            found |= {row["unit_index"]: ThumbRecord(None, positions_of_text(row["top"])) for row in self.all(query)}
         return {unit: thumb for unit, thumb in found.items() if thumb.blob_name or thumb.examples}
 
     def pictured_units(self, catalog: Catalog, per_layer: int) -> dict[int, list[int]]:
@@ -276,12 +288,12 @@ class AtlasReader:
             table.c.input_key == model.input_key,
             table.c.stimulus_index.in_(sorted(set(indices))),
         )
-        return {row["stimulus_index"]: _stimulus(row) for row in self.all(query)}
+        return {row["stimulus_index"]: stimulus_of_row(row) for row in self.all(query)}
 
     def stimulus(self, stimulus_id: int) -> StimulusRecord | None:
         """Return the image of that id, or None where there is none."""
         rows = self.all(_STIMULI.where(schema.stimulus.c.id == stimulus_id))
-        return _stimulus(rows[0]) if rows else None
+        return stimulus_of_row(rows[0]) if rows else None
 
     def num_stimuli(self) -> int:
         """Return how many images the atlas has."""
@@ -342,58 +354,3 @@ class AtlasReader:
                 if index == stimulus.index:
                     found.setdefault(row["unit_index"], (y, x))
         return found
-
-
-def _layer(row: Row, links: Sequence[LinkRecord]) -> LayerRecord:
-    spec = LayerSpec(
-        name=row["name"],
-        kind=row["kind"],
-        num_units=row["num_units"],
-        position=row["position"],
-        unit_axis=row["unit_axis"],
-        map_size=tuple(row["map_size"]),
-        operation=row["operation"],
-        nonlinearity=row["nonlinearity"],
-        receptive_field_px=row["receptive_field_px"],
-        stride_px=row["stride_px"],
-        offset_px=(row["offset_px"][0], row["offset_px"][1]),
-        inputs=tuple(link.source for link in links if link.target == row["name"]),
-        outputs=tuple(link.target for link in links if link.source == row["name"]),
-    )
-    return LayerRecord(row["id"], row["model_id"], spec)
-
-
-def _link(row: Row, names: Mapping[int, str]) -> LinkRecord:
-    return LinkRecord(
-        source=names[row["source_layer_id"]],
-        target=names[row["target_layer_id"]],
-        is_exact=None if row["is_exact"] is None else bool(row["is_exact"]),
-        kernel_shape=None if row["kernel_shape"] is None else tuple(row["kernel_shape"]),
-        layout=row["layout"],
-        blob_sha256=row["blob_sha256"],
-    )
-
-
-def _stimulus(row: Row) -> StimulusRecord:
-    return StimulusRecord(
-        id=row["id"],
-        dataset_id=row["dataset_id"],
-        index=row["stimulus_index"],
-        key=row["key"],
-        label=row["label"],
-        source=row["source"],
-        width=row["width"],
-        height=row["height"],
-        blob_name=f"{row['blob_sha256']}.{row['extension']}",
-        input_key=row["input_key"],
-    )
-
-
-def _artifact(row: Row) -> ArtifactRecord:
-    name = f"{row['blob_sha256']}.{row['extension']}" if row["blob_sha256"] else None
-    return ArtifactRecord(row["technique"], row["kind"], row["position"], row["payload"], name, row["run_id"])
-
-
-def _positions(text: str | None) -> tuple[tuple[int, int, int], ...]:
-    rows: list[list[int] | None] = json.loads(text) if text else []
-    return tuple((row[0], row[2], row[3]) for row in rows if row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from precompute.domain import LayerSpec
 from precompute.errors import UnknownName
 
 Json = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -205,3 +207,63 @@ class RunRecord:
     device: str
     started_at: str
     finished_at: str | None
+
+
+def layer_of_row(row: Row, links: Sequence[LinkRecord]) -> LayerRecord:
+    """Return a layer from its row."""
+    spec = LayerSpec(
+        name=row["name"],
+        kind=row["kind"],
+        num_units=row["num_units"],
+        position=row["position"],
+        unit_axis=row["unit_axis"],
+        map_size=tuple(row["map_size"]),
+        operation=row["operation"],
+        nonlinearity=row["nonlinearity"],
+        receptive_field_px=row["receptive_field_px"],
+        stride_px=row["stride_px"],
+        offset_px=(row["offset_px"][0], row["offset_px"][1]),
+        inputs=tuple(link.source for link in links if link.target == row["name"]),
+        outputs=tuple(link.target for link in links if link.source == row["name"]),
+    )
+    return LayerRecord(row["id"], row["model_id"], spec)
+
+
+def link_of_row(row: Row, names: Mapping[int, str]) -> LinkRecord:
+    """Return a link from its row."""
+    return LinkRecord(
+        source=names[row["source_layer_id"]],
+        target=names[row["target_layer_id"]],
+        is_exact=None if row["is_exact"] is None else bool(row["is_exact"]),
+        kernel_shape=None if row["kernel_shape"] is None else tuple(row["kernel_shape"]),
+        layout=row["layout"],
+        blob_sha256=row["blob_sha256"],
+    )
+
+
+def stimulus_of_row(row: Row) -> StimulusRecord:
+    """Return an image from its row."""
+    return StimulusRecord(
+        id=row["id"],
+        dataset_id=row["dataset_id"],
+        index=row["stimulus_index"],
+        key=row["key"],
+        label=row["label"],
+        source=row["source"],
+        width=row["width"],
+        height=row["height"],
+        blob_name=f"{row['blob_sha256']}.{row['extension']}",
+        input_key=row["input_key"],
+    )
+
+
+def artifact_of_row(row: Row) -> ArtifactRecord:
+    """Return an artifact from its row."""
+    name = f"{row['blob_sha256']}.{row['extension']}" if row["blob_sha256"] else None
+    return ArtifactRecord(row["technique"], row["kind"], row["position"], row["payload"], name, row["run_id"])
+
+
+def positions_of_text(text: str | None) -> tuple[tuple[int, int, int], ...]:
+    """Return `(stimulus index, y, x)` of some rows of examples, from their JSON."""
+    rows: list[list[int] | None] = json.loads(text) if text else []
+    return tuple((row[0], row[2], row[3]) for row in rows if row)

@@ -18,8 +18,8 @@ UNIT = "/api/v1/models/tiny_a/blocks.0.pw/7"
 FIELDS = {
     "unit": "model layer index kind receptive_field_px metrics histogram examples visualizations weights labels provenance links",
     "example": "rank activation pre_activation position box stimulus crop",
-    "visualization": "objective parameterization image activation dataset_max reached_ratio robustness canvas_px steps seed status "
-    "transforms",
+    "visualization": "objective parameterization image activation dataset_max reached_ratio robustness canvas_px steps seed "
+    "status transforms",
     "partner": "layer unit norm sum exact kernel_shape kernel image thumbnail rank links",
 }
 
@@ -86,7 +86,7 @@ def test_unit_that_is_not_built_says_what_is_still_to_come(client: TestClient) -
     assert unit["visualizations"] == []
     assert unit["pending"] == ["statistics", "dataset_examples", "feature_visualization", "weights"]
     page = client.get("/models/tiny_a/blocks.0.pw/23").text
-    assert "Feature visualization: not here yet. 23 of 24 units of this layer done, 1 failed." in page
+    assert "Feature visualization: not here yet. 23 of 24 pictures of this layer done, 1 failed." in page
 
 
 @pytest.mark.parametrize("direction", ["inputs", "outputs"])
