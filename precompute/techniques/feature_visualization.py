@@ -34,6 +34,7 @@ from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 WEBP_QUALITY = 97
 LARGEST_LOSSLESS_PX = 64
 """Small canvases are stored without loss: they are magnified most, and lossy WebP halves the resolution of colour."""
+Choice = tuple[LayerSpec, Reduction, Sign]
 BYTES_PER_PIXEL = {True: 2.2, False: 0.5}
 
 
@@ -89,15 +90,17 @@ class FeatureVisualization(Technique):
 
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
-        choices = [(layer, _reductions(layer)) for layer in context.layers]
-        up: Sign = "positive"
-        pairs = [(layer, reductions[0], up) for layer, reductions in choices]
-        for sign in SIGNS:
-            for reduction in REDUCTIONS:
-                pairs += [(layer, reduction, sign) for layer, reductions in choices if reduction in reductions]
+        leading: list[Choice] = [(layer, _reductions(layer)[0], "positive") for layer in context.layers]
+        all_choices: list[Choice] = [
+            (layer, reduction, sign)
+            for sign in SIGNS
+            for reduction in REDUCTIONS
+            for layer in context.layers
+            if reduction in _reductions(layer)
+        ]
         return [
             _work_item(context, layer, Variant(reduction, sign, context.quality))
-            for layer, reduction, sign in dict.fromkeys(pairs)
+            for layer, reduction, sign in dict.fromkeys(leading + all_choices)
         ]
 
     def compute(self, context: Context, item: WorkItem) -> Iterator[Artifact]:

@@ -167,7 +167,7 @@ class Planted(nn.Module):
         grey = x.mean(1, keepdim=True)
         fates = {
             "ok": grey,
-            "saturated": (grey * 60 + 1).clamp(max=6),
+            "saturated": (grey * 200 + 4).clamp(max=6),
             "never_started": grey * 0,
             "dead_start": grey - 2,
         }
@@ -175,7 +175,7 @@ class Planted(nn.Module):
 
 
 def test_statuses_say_what_became_of_each_unit() -> None:
-    recipe = Recipe(canvas_px=16, num_steps=80, batch_size=8, bounds=AffineRange(1.0))
+    recipe = Recipe(canvas_px=16, num_steps=160, batch_size=8, bounds=AffineRange(1.0))
     found = pictures_of(one_layer_adapter(Planted(), "units", 4, 1), "units", [0, 1, 2, 3], recipe)
     assert [picture.status for picture in found] == ["ok", "saturated", "never_started", "dead_start"]
     assert found[2].num_steps < recipe.num_steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,14 @@ METRICS = {"2": {"channel_mean_max": np.linspace(-1.0, 1.0, 20), "centre_min": n
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Few steps, and one thread as in the processes that render."""
     monkeypatch.setitem(recipes.NUM_STEPS, "draft", 20)
+    monkeypatch.setattr(recipes, "LARGEST_BATCH", 4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def context_of(adapter: TinyAdapter) -> Context:
@@ -103,13 +110,8 @@ def test_reached_ratio_compares_with_the_dataset() -> None:
 
 def test_any_grouping_of_units_gives_the_same_files() -> None:
     adapter = tiny_token_adapter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        together = artifacts_of(adapter, "mix", [0, 1, 2, 3], "channel positive draft")
-        apart = [artifacts_of(adapter, "mix", [unit], "channel positive draft")[0] for unit in (3, 0)]
-    finally:
-        torch.set_num_threads(threads)
+    together = artifacts_of(adapter, "mix", [0, 1, 2, 3], "channel positive draft")
+    apart = [artifacts_of(adapter, "mix", [unit], "channel positive draft")[0] for unit in (3, 0)]
     assert apart == [together[3], together[0]]
 
 
