@@ -58,7 +58,7 @@ class Explorer:
         pictures = thumbnails(self._reader, self._catalog, units)
         labels = {name: self._reader.labels(self._catalog.layers[name], indices) for name, indices in units.items()}
         return [
-            ExplorerColumn(depth=depth, units=[self._unit(key, labels, pictures.get(key)) for key in self._units[depth]])
+            ExplorerColumn(depth=depth, units=[self._unit(key, depth, labels, pictures.get(key)) for key in self._units[depth]])
             for depth in sorted(self._units)
         ]
 
@@ -85,13 +85,15 @@ class Explorer:
         if further:
             self._unfold(further, direction, sign, depth + sign)
 
-    def _unit(self, key: UnitKey, labels: dict[str, dict[int, str | None]], thumbnail: str | None) -> ExplorerUnit:
+    def _unit(self, key: UnitKey, depth: int, labels: dict[str, dict[int, str | None]], thumbnail: str | None) -> ExplorerUnit:
         layer, unit = key
         model_id = self._catalog.model.id
         is_open = key in self._open
         rest = [other for other in self._open if other != key] if is_open else [*self._open, key]
         toggle = None
-        if key != self._middle and len(rest) <= MAX_OPEN:
+        spec = self._catalog.layers[layer].spec
+        has_more = depth != 0 and bool(spec.inputs if depth < 0 else spec.outputs)
+        if has_more and len(rest) <= MAX_OPEN:
             listed = ",".join(f"{name}/{index}" for name, index in rest) or None
             toggle = urls.weights(model_id, *self._middle, top=self._top, open=listed)
         links = page_links(urls.unit(model_id, layer, unit), weights=urls.weights(model_id, layer, unit), toggle=toggle)
