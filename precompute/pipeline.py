@@ -231,31 +231,33 @@ class _Run:
 
     def _set_interest(self, observations: Mapping[str, LayerObservation]) -> None:
         """Let every layer's most selective units come first, and all layers in turn."""
-        places: dict[tuple[int, int], float] = {}
-        for number, (name, observation) in enumerate(observations.items()):
-            for place, unit in enumerate(order_of_interest(observation.metrics())):
-                group = place // UNITS_PER_JOB
-                places[self.plan.layer_ids[name], int(unit)] = group * len(observations) + number + (place % UNITS_PER_JOB) / UNITS_PER_JOB
         rows = []
         for technique, items in self.plan.items.items():
             variants = list(dict.fromkeys(item.variant for item in items))
             for item in items:
-                for unit in item.units if item.is_per_unit else ():
-                    place = places.get((self.plan.layer_ids[item.layer], unit))
-                    if place is not None:
-                        rows.append(self._priority_row(technique, item, unit, variants.index(item.variant) * 1e9 + place))
+                if item.is_per_unit and item.layer in observations:
+                    rank = variants.index(item.variant) * 1e9
+                    rows += self._priority_rows(technique, item, observations, rank)
         self.writer.set_priorities(rows)
 
-    def _priority_row(self, technique: str, item: WorkItem, unit: int, priority: float) -> dict[str, Any]:
-        return {
-            "task_model": self.plan.model_id,
-            "task_technique": technique,
-            "task_layer": self.plan.layer_ids[item.layer],
-            "task_start": unit,
-            "task_stop": unit + 1,
-            "task_variant": item.variant,
-            "new_priority": priority,
-        }
+    def _priority_rows(
+        self, technique: str, item: WorkItem, observations: Mapping[str, LayerObservation], rank: float
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the new priority of each unit of an item: a job's worth of units of one layer, then of the next."""
+        number = list(observations).index(item.layer)
+        planned = set(item.units)
+        ordered = [int(unit) for unit in order_of_interest(observations[item.layer].metrics()) if unit in planned]
+        for place, unit in enumerate(ordered):
+            group, within = divmod(place, UNITS_PER_JOB)
+            yield {
+                "task_model": self.plan.model_id,
+                "task_technique": technique,
+                "task_layer": self.plan.layer_ids[item.layer],
+                "task_start": unit,
+                "task_stop": unit + 1,
+                "task_variant": item.variant,
+                "new_priority": rank + group * len(observations) + number + within / UNITS_PER_JOB,
+            }
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -44,7 +45,7 @@ def restore_state(data: bytes, observations: Mapping[str, LayerObservation], bui
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return 0
     numbers = json.loads(arrays.pop("numbers").tobytes())
     if numbers["build"] != build or numbers["layers"] != list(observations):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,6 +49,7 @@ class TracedModel(ModelAdapter):
         self._last_links: tuple[str, list[LinkWeights]] = ("", [])
         self._layers: tuple[LayerSpec, ...] | None = None
         self.folded = fold_and_freeze(self.module, self.trace, found)
+        self._own = threading.local()
 
     def layers(self) -> tuple[LayerSpec, ...]:
         """Return every layer in order of execution, with the layers directly before and after."""
@@ -108,9 +111,10 @@ class TracedModel(ModelAdapter):
             if not waiting:
                 raise _Stop
 
-        with torch.inference_mode(), self._watch(self.folded, layers, hand_over):
+        folded = self._folded_of_this_thread()
+        with torch.inference_mode(), self._watch(folded, layers, hand_over):
             try:
-                self.folded(batch.contiguous(memory_format=torch.channels_last))
+                folded(batch.contiguous(memory_format=torch.channels_last))
             except _Stop:
                 return
 
@@ -122,9 +126,10 @@ class TracedModel(ModelAdapter):
             held.append(tensor)
             raise _Stop
 
-        with self._watch(self.folded, [layer], hand_over):
+        folded = self._folded_of_this_thread()
+        with self._watch(folded, [layer], hand_over):
             try:
-                self.folded(batch.contiguous(memory_format=torch.channels_last))
+                folded(batch.contiguous(memory_format=torch.channels_last))
             except _Stop:
                 return held[0]
         raise RuntimeError(f"{layer} did not run")
@@ -139,6 +144,19 @@ class TracedModel(ModelAdapter):
         with torch.no_grad():
             result: Tensor = self.module(batch)
         return result
+
+    def _folded_of_this_thread(self) -> nn.Module:
+        """Return the folded copy; another thread gets modules of its own around the same parameters.
+
+        Hooks belong to modules: on shared ones, the hooks of one thread would see what another runs.
+        """
+        if threading.current_thread() is threading.main_thread():
+            return self.folded
+        own: nn.Module | None = getattr(self._own, "folded", None)
+        if own is None:
+            shared = {id(tensor): tensor for tensor in [*self.folded.parameters(), *self.folded.buffers()]}
+            own = self._own.folded = copy.deepcopy(self.folded, shared)
+        return own
 
     @contextmanager
     def _watch(self, module: nn.Module, layers: Sequence[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
