@@ -90,7 +90,12 @@ class FeatureVisualization(Technique):
 
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
-        leading: list[Choice] = [(layer, _reductions(layer)[0], "positive") for layer in context.layers]
+        leading: list[Choice] = [
+            (layer, reduction, "positive")
+            for reduction in REDUCTIONS
+            for layer in context.layers
+            if reduction == _reductions(layer)[0]
+        ]
         all_choices: list[Choice] = [
             (layer, reduction, sign)
             for sign in SIGNS

@@ -46,15 +46,15 @@ def artifacts_of(adapter: TinyAdapter, layer: str, units: list[int], variant: st
 def test_plan_begins_with_the_leading_picture_of_every_layer() -> None:
     items = FeatureVisualization().plan(context_of(tiny_cnn_adapter()))
     assert [(item.layer, item.variant) for item in items] == [
-        ("0", "neuron positive draft"),
         ("2", "channel positive draft"),
+        ("0", "neuron positive draft"),
         ("2", "neuron positive draft"),
         ("2", "channel negative draft"),
         ("0", "neuron negative draft"),
         ("2", "neuron negative draft"),
     ]
     assert all(item.is_per_unit and item.seconds > 0 and item.num_bytes > 0 for item in items)
-    assert list(items[1].units) == list(range(20))
+    assert list(items[0].units) == list(range(20))
 
 
 def test_layer_without_positions_has_one_objective() -> None:
