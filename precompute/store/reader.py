@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Executable, func, select
+from sqlalchemy import BindParameter, Connection, Executable, bindparam, func, select
 from sqlalchemy.exc import DatabaseError
 
 from precompute.errors import AtlasError, UnknownName
@@ -45,6 +45,44 @@ _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
 )
 _THUMB_EXAMPLES = 4
 STALE_SECONDS = 30.0
+
+# The queries of every unit page, put together once: building them costs as much as running them.
+_UNITS: BindParameter[Any] = bindparam("units", expanding=True)
+_PICTURES = (
+    select(schema.artifact.c.unit_index, schema.artifact.c.blob_sha256, schema.blob.c.extension)
+    .join(schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256)
+    .where(
+        schema.artifact.c.layer_id == bindparam("layer"),
+        schema.artifact.c.unit_index.in_(_UNITS),
+        schema.artifact.c.kind == "visualization",
+        func.coalesce(func.json_extract(schema.artifact.c.payload, "$.sign"), "positive") == "positive",
+    )
+    .order_by(schema.artifact.c.unit_index, schema.artifact.c.position.desc())
+)
+_STRONGEST_EXAMPLES = select(
+    schema.artifact.c.unit_index,
+    func.json_extract(schema.artifact.c.payload, *(f"$.top[{place}]" for place in range(_THUMB_EXAMPLES))).label("top"),
+).where(
+    schema.artifact.c.layer_id == bindparam("layer"),
+    schema.artifact.c.unit_index.in_(_UNITS),
+    schema.artifact.c.kind == "examples",
+)
+_EDGES = (
+    select(
+        schema.edge.c.unit_index.label("unit"),
+        schema.edge.c.direction,
+        schema.edge.c.partner_layer_id.label("partner_layer"),
+        schema.edge.c.partner_unit_index.label("partner_unit"),
+        schema.edge.c.norm,
+        schema.edge.c.sum,
+    )
+    .where(
+        schema.edge.c.layer_id == bindparam("layer"),
+        schema.edge.c.unit_index.in_(_UNITS),
+        schema.edge.c.direction == bindparam("direction"),
+    )
+    .order_by(schema.edge.c.norm.desc(), schema.edge.c.partner_layer_id, schema.edge.c.partner_unit_index)
+)
 
 
 class AtlasReader:
@@ -84,10 +122,10 @@ class AtlasReader:
                 f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong."
             ) from error
 
-    def all(self, query: Executable) -> Sequence[Row]:
-        """Return the rows of a query."""
+    def all(self, query: Executable, **values: Any) -> Sequence[Row]:
+        """Return the rows of a query, with values for its parameters."""
         with self.connect() as connection:
-            return cast("Sequence[Row]", connection.execute(query).mappings().all())
+            return cast("Sequence[Row]", connection.execute(query, values).mappings().all())
 
     # -- the whole atlas -------------------------------------------------------------------------------------------
 
@@ -105,11 +143,16 @@ class AtlasReader:
     def recent(self, key: object, revision: str, seconds: float, make: Callable[[], Any]) -> Any:
         """Return an answer that may be some seconds old: while a build writes, large sums need not follow every task."""
         known = self._recent.get(key)
-        if known is not None and (known[0] == revision or time.monotonic() - known[1] < seconds):
+        if known is not None and (known[0] == revision or (time.monotonic() - known[1] < seconds and self.is_building())):
             return known[2]
         answer = make()
         self._recent[key] = (revision, time.monotonic(), answer)
         return answer
+
+    def is_building(self) -> bool:
+        """Return whether a build has said something lately."""
+        said = self.all(select(func.max(schema.progress.c.updated_at).label("last")))[0]["last"]
+        return said is not None and time.time() - said <= STALE_SECONDS
 
     def models(self) -> list[ModelRecord]:
         """Return all models, by name."""
@@ -209,45 +252,20 @@ class AtlasReader:
 
     def edges(self, layer: LayerRecord, units: Iterable[int], direction: str) -> dict[int, list[EdgeRecord]]:
         """Return the strongest partners of some units in one direction over all partner layers, strongest first."""
-        table = schema.edge
-        columns = (
-            table.c.unit_index.label("unit"),
-            table.c.direction,
-            table.c.partner_layer_id.label("partner_layer"),
-            table.c.partner_unit_index.label("partner_unit"),
-            table.c.norm,
-            table.c.sum,
-        )
-        query = (
-            select(*columns)
-            .where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)), table.c.direction == direction)
-            .order_by(table.c.norm.desc(), table.c.partner_layer_id, table.c.partner_unit_index)
-        )
         found: dict[int, list[EdgeRecord]] = {}
-        for row in self.all(query):
+        for row in self.all(_EDGES, layer=layer.row, units=list(units), direction=direction):
             found.setdefault(row["unit"], []).append(EdgeRecord(**row))
         return found
 
     def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
         """Return what the small pictures of some units are made of; units with nothing yet are left out."""
         wanted = list(units)
-        table = schema.artifact
-        about = (table.c.layer_id == layer.row, table.c.unit_index.in_(wanted))
-        sign = func.coalesce(func.json_extract(table.c.payload, "$.sign"), "positive")
-        query = (
-            select(table.c.unit_index, table.c.blob_sha256, schema.blob.c.extension)
-            .join(schema.blob, schema.blob.c.sha256 == table.c.blob_sha256)
-            .where(*about, table.c.kind == "visualization", sign == "positive")
-            .order_by(table.c.unit_index, table.c.position.desc())
-        )
-        found = {r["unit_index"]: ThumbRecord(f"{r['blob_sha256']}.{r['extension']}", ()) for r in self.all(query)}
+        rows = self.all(_PICTURES, layer=layer.row, units=wanted)
+        found = {row["unit_index"]: ThumbRecord(f"{row['blob_sha256']}.{row['extension']}", ()) for row in rows}
         missing = [unit for unit in wanted if unit not in found]
         if missing:
-            top = func.json_extract(table.c.payload, *(f"$.top[{place}]" for place in range(_THUMB_EXAMPLES))).label("top")
-            query = select(table.c.unit_index, top).where(
-                table.c.layer_id == layer.row, table.c.unit_index.in_(missing), table.c.kind == "examples"
-            )
-            found |= {row["unit_index"]: ThumbRecord(None, positions_of_text(row["top"])) for row in self.all(query)}
+            rows = self.all(_STRONGEST_EXAMPLES, layer=layer.row, units=missing)
+            found |= {row["unit_index"]: ThumbRecord(None, positions_of_text(row["top"])) for row in rows}
         return {unit: thumb for unit, thumb in found.items() if thumb.blob_name or thumb.examples}
 
     def pictured_units(self, catalog: Catalog, per_layer: int) -> dict[int, list[int]]:
