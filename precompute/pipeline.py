@@ -233,15 +233,14 @@ class _Run:
         """Let every layer's most selective units come first, and all layers in turn."""
         rows = []
         for technique, items in self.plan.items.items():
-            variants = list(dict.fromkeys(item.variant for item in items))
             for item in items:
                 if item.is_per_unit and item.layer in observations:
-                    rank = variants.index(item.variant) * 1e9
-                    rows += self._priority_rows(technique, item, observations, rank)
+                    mine = [other.variant for other in items if other.layer == item.layer]
+                    rows += self._priority_rows(technique, item, observations, rank=mine.index(item.variant) * 1e9)
         self.writer.set_priorities(rows)
 
     def _priority_rows(
-        self, technique: str, item: WorkItem, observations: Mapping[str, LayerObservation], rank: float
+        self, technique: str, item: WorkItem, observations: Mapping[str, LayerObservation], *, rank: float
     ) -> Iterator[dict[str, Any]]:
         """Yield the new priority of each unit of an item: a job's worth of units of one layer, then of the next."""
         number = list(observations).index(item.layer)
