@@ -77,6 +77,23 @@ def words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def described(value: Any) -> str:
+    """Return settings as words, however they are nested.
+
+    >>> described([{"kind": "affine", "shift_px": 3.0}, "jitter"]), described(None)
+    ('kind affine, shift px 3.0; jitter', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        known: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(f"{key.replace('_', ' ')} {described(inner)}" for key, inner in known.items())
+    if isinstance(value, list):
+        listed: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return ("; " if any(isinstance(inner, dict) for inner in listed) else " to ").join(described(inner) for inner in listed)
+    return str(value)
+
+
 def plural(value: int, singular: str) -> str:
     """Return a count with its noun.
 
@@ -145,6 +162,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "share": share,
     "counted": counted,
     "words": words,
+    "described": described,
     "plural": plural,
     "sign": sign,
     "sample_key": sample_key,
