@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.main import create_app
 from app.settings import AppSettings
+from precompute.store.writer import AtlasWriter
 
 pytest_plugins = ["tests.app_fixtures"]
 pytestmark = pytest.mark.browser
@@ -20,9 +23,10 @@ UNIT = "/models/tiny_a/blocks.0.pw/7"
 PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]
 
 
-@pytest.fixture(scope="module")
-def address(fixture_atlas: Path) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_app(AppSettings(fixture_atlas)), port=0, log_level="warning"))
+@contextmanager
+def serve(atlas: Path) -> Iterator[str]:
+    """Serve an atlas on a free port."""
+    server = uvicorn.Server(uvicorn.Config(create_app(AppSettings(atlas)), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -32,6 +36,12 @@ def address(fixture_atlas: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def address(fixture_atlas: Path) -> Iterator[str]:
+    with serve(fixture_atlas) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +165,22 @@ def test_unit_page_is_light(browser: Browser, address: str) -> None:
     assert sizes[0] <= 40_000
     assert sum(sizes) <= 400_000
     visitor.finish(address)
+
+
+def test_progress_of_a_running_build_moves_in_place(browser: Browser, fixture_atlas: Path, tmp_path: Path) -> None:
+    atlas = tmp_path / "atlas"
+    shutil.copytree(fixture_atlas, atlas)
+    writer = AtlasWriter(atlas)
+    writer.set_progress("tiny_a", "feature_visualization", 61, 84, 2.5)
+    with serve(atlas) as address:
+        visitor = Visitor(browser, address, scripts=True)
+        visitor.page.goto("/models/tiny_a")
+        said = visitor.page.locator("#progress .now")
+        expect(said).to_contain_text("61 of 84")
+        writer.set_progress("tiny_a", "feature_visualization", 62, 84, 2.5)
+        expect(said).to_contain_text("62 of 84", timeout=15_000)
+        writer.clear_progress("tiny_a")
+        expect(said).to_have_count(0, timeout=15_000)
+        expect(visitor.page.locator("#progress .stages")).to_be_visible()
+        visitor.finish(address)
+    writer.close()
