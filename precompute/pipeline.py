@@ -36,6 +36,9 @@ from precompute.techniques.base import WorkItem
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 STIMULI_PER_TRANSACTION = 64
 UNITS_PER_JOB = 16
+HARDLY_ACTIVE = 0.002
+MOSTLY_ACTIVE = 0.5
+"""Shares of positions between which a unit is taken to be about something."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ class _Run:
             schema.task.c.status != "done",
         )
         planned = {(item.layer, item.variant): set(item.units) for item in self.plan.items.get(technique, [])}
-        mine = [row for row in rows if row["unit_start"] in planned.get((self.layer_names.get(row["layer_id"], ""), row["variant"]), ())]
+        mine = [
+            row
+            for row in rows
+            if row["unit_start"] in planned.get((self.layer_names.get(row["layer_id"], ""), row["variant"]), ())
+        ]
         return sorted(mine, key=lambda row: (row["priority"], row["layer_id"], row["unit_start"]))
 
     # -- stimuli ---------------------------------------------------------------------------------------------------
@@ -356,11 +363,14 @@ def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def order_of_interest(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the units of a layer, most interesting first: selective ones (high sparsity), those that never fire last.
+    """Return the units of a layer, most interesting first: selective ones (high sparsity) that still answer now and then.
+
+    Units that are almost always on come next, then those that hardly any image wakes: their sparsity is huge by accident.
 
     Args:
-        metrics: `sparsity` and `max` of each unit.
+        metrics: `sparsity` and `fraction_active` of each unit.
     """
     sparsity = np.nan_to_num(metrics["sparsity"], nan=-np.inf)
-    never_fires = ~(metrics["max"] > 0)
-    return np.lexsort((np.arange(len(sparsity)), -sparsity, never_fires))
+    active = metrics["fraction_active"]
+    kind = np.where(active < HARDLY_ACTIVE, 2, np.where(active > MOSTLY_ACTIVE, 1, 0))
+    return np.lexsort((np.arange(len(sparsity)), -sparsity, kind))

@@ -35,6 +35,8 @@ WEBP_QUALITY = 97
 LARGEST_LOSSLESS_PX = 64
 """Small canvases are stored without loss: they are magnified most, and lossy WebP halves the resolution of colour."""
 Choice = tuple[LayerSpec, Reduction, Sign]
+NEURON_LEADS_PX = 16
+"""Below this receptive field a unit's leading picture is that of one position."""
 BYTES_PER_PIXEL = {True: 2.2, False: 0.5}
 
 
@@ -72,10 +74,10 @@ class Variant:
     def __str__(self) -> str:
         return f"{self.reduction} {self.sign} {self.quality}"
 
-    @property
-    def position(self) -> int:
-        """Return its place on the page: channel and neuron up, then down."""
-        return SIGNS.index(self.sign) * len(REDUCTIONS) + REDUCTIONS.index(self.reduction)
+    def place_on_page(self, layer: LayerSpec) -> int:
+        """Return its place among a unit's pictures: the layer's leading objective up, the other up, then both down."""
+        order = _reductions(layer)
+        return SIGNS.index(self.sign) * len(REDUCTIONS) + order.index(self.reduction)
 
 
 @TECHNIQUES.register("feature_visualization")
@@ -131,13 +133,16 @@ def _reductions(layer: LayerSpec) -> tuple[Reduction, ...]:
     """Return the objectives that say something about a layer, the leading one first.
 
     Without positions both read the same number. Where nothing but linear operations lies between the image and the unit,
-    the mean over positions depends on the mean colour alone, and says nothing about the pattern.
+    the mean over positions depends on the mean colour alone, and says nothing about the pattern; where there is little more
+    than that between, the mean is driven by the border of the canvas, and one position shows the pattern far better.
     """
     if not layer.map_size:
         return ("channel",)
     if not layer.inputs and len(layer.map_size) == 2:
         return ("neuron",)
-    return REDUCTIONS
+    if layer.receptive_field_px is not None and layer.receptive_field_px < NEURON_LEADS_PX:
+        return ("neuron", "channel")
+    return ("channel", "neuron")
 
 
 def _recipe(context: Context, layer: LayerSpec, variant: Variant) -> Recipe:
@@ -164,10 +169,11 @@ def _artifacts(
         [decode_image(blob.data) for blob in blobs],
         recipe.batch_size,
     )
+    place = variant.place_on_page(layer)
     for picture, blob, activation_shown in zip(pictures, blobs, shown, strict=True):
         payload = _payload(context, layer, variant, recipe, picture, activation_shown)
         yield Artifact(
-            layer.name, picture.objective.unit, "feature_visualization", "visualization", variant.position, payload, blob
+            layer.name, picture.objective.unit, "feature_visualization", "visualization", place, payload, blob
         )
 
 

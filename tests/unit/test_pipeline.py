@@ -206,5 +206,5 @@ def test_ranges_of_units_are_read() -> None:
 
 
 def test_selective_units_come_first_and_silent_ones_last() -> None:
-    metrics = {"sparsity": np.array([1.0, 9.0, np.nan, 50.0]), "max": np.array([1.0, 1.0, 1.0, 0.0])}
+    metrics = {"sparsity": np.array([1.0, 9.0, np.nan, 50.0]), "fraction_active": np.array([0.1, 0.1, 1.0, 0.0001])}
     assert order_of_interest(metrics).tolist() == [1, 0, 2, 3]

@@ -46,9 +46,9 @@ def artifacts_of(adapter: TinyAdapter, layer: str, units: list[int], variant: st
 def test_plan_begins_with_the_leading_picture_of_every_layer() -> None:
     items = FeatureVisualization().plan(context_of(tiny_cnn_adapter()))
     assert [(item.layer, item.variant) for item in items] == [
-        ("2", "channel positive draft"),
         ("0", "neuron positive draft"),
         ("2", "neuron positive draft"),
+        ("2", "channel positive draft"),
         ("2", "channel negative draft"),
         ("0", "neuron negative draft"),
         ("2", "neuron negative draft"),
@@ -69,17 +69,24 @@ def test_results_come_in_order_and_are_json() -> None:
     assert [result.unit for result in results] == [3, 17, 4]
     for result in results:
         assert result.kind == "visualization"
-        assert result.position == 0
+        assert result.position == 1  # a layer that sees 7 pixels leads with the neuron's picture
         assert result.payload["status"] in VISUALIZATION_STATUSES
         assert json.loads(json.dumps(result.payload, allow_nan=False)) == result.payload
 
 
 @pytest.mark.parametrize(
-    ("variant", "position"),
-    [("channel positive draft", 0), ("neuron positive draft", 1), ("channel negative draft", 2), ("neuron negative final", 3)],
+    ("variant", "early", "late"),
+    [
+        ("channel positive draft", 1, 0),
+        ("neuron positive draft", 0, 1),
+        ("channel negative draft", 3, 2),
+        ("neuron negative final", 2, 3),
+    ],
 )
-def test_variant_has_its_place(variant: str, position: int) -> None:
-    assert Variant.parse(variant).position == position
+def test_variant_has_its_place(variant: str, early: int, late: int) -> None:
+    layer = tiny_cnn_adapter().layer("2")
+    assert Variant.parse(variant).place_on_page(layer) == early
+    assert Variant.parse(variant).place_on_page(replace(layer, receptive_field_px=99)) == late
     assert str(Variant.parse(variant)) == variant
 
 
