@@ -54,7 +54,7 @@ def test_plan_begins_with_the_leading_picture_of_every_layer() -> None:
         ("2", "neuron negative draft"),
     ]
     assert all(item.is_per_unit and item.seconds > 0 and item.num_bytes > 0 for item in items)
-    assert list(items[0].units) == list(range(20))
+    assert list(items[1].units) == list(range(20))
 
 
 def test_layer_without_positions_has_one_objective() -> None:
