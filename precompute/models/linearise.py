@@ -8,7 +8,7 @@ before. All numbers come from the tensors that the model really used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,33 +167,38 @@ def _numbers(tensor: Tensor | None, count: int) -> np.ndarray:
 def _steps_back(trace: Trace, walk: _Walk) -> Iterator[_Walk]:
     """Yield where the walk goes from a value: one step, or one for each branch of a sum or concatenation."""
     operation = trace.producers.get(walk.value)
-    if operation is None or not operation.inputs:
-        return
-    array, is_exact, name = walk.array, walk.is_exact, operation.name
-    if name == "cat":
-        yield from _split(trace, operation, walk)
-    elif name in {"add", "sub"}:
-        for place, value in enumerate(operation.inputs):
-            sign = -1.0 if name == "sub" and place == 1 else 1.0
-            if trace.shapes[value] == trace.shapes[walk.value]:
-                yield _Walk(value, array * sign, is_exact)
-    elif name in {"native_batch_norm", "native_group_norm", "native_layer_norm"}:
-        gain, is_linear = _norm_gain_on_path(trace, operation)
-        yield _Walk(operation.inputs[0], _scaled(array, gain), is_exact and is_linear)
-    elif name in {"mul", "div"}:
-        yield from _scale(trace, operation, walk)
-    elif name in {"avg_pool2d", "max_pool2d_with_indices"}:
-        kernel, stride = _pool_size(operation)
-        yield _Walk(operation.inputs[0], spread_over_pool(array, kernel, stride), is_exact and name == "avg_pool2d")
-    elif name in {"mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"}:
-        yield _Walk(operation.inputs[0], array, is_exact)
-    elif name in NONLINEARITIES:
-        yield _Walk(operation.inputs[0], array, is_exact=False)
-    elif name in {"permute", "transpose"}:
-        # Kernels count units and map positions, not axes.
-        yield _Walk(operation.inputs[0], array, is_exact)
-    elif name in PASS_THROUGH:
-        yield _Walk(operation.inputs[0], _unflatten(trace, operation, array), is_exact)
+    if operation is not None and operation.inputs and operation.name in _STEPS:
+        yield from _STEPS[operation.name](trace, operation, walk)
+
+
+def _branch(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    for place, value in enumerate(operation.inputs):
+        sign = -1.0 if operation.name == "sub" and place == 1 else 1.0
+        if trace.shapes[value] == trace.shapes[walk.value]:
+            yield _Walk(value, walk.array * sign, walk.is_exact)
+
+
+def _through_norm(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    gain, is_linear = _norm_gain_on_path(trace, operation)
+    yield _Walk(operation.inputs[0], _scaled(walk.array, gain), walk.is_exact and is_linear)
+
+
+def _through_pool(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    kernel, stride = _pool_size(operation)
+    is_exact = walk.is_exact and operation.name == "avg_pool2d"
+    yield _Walk(operation.inputs[0], spread_over_pool(walk.array, kernel, stride), is_exact)
+
+
+def _through_nonlinearity(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    yield _Walk(operation.inputs[0], walk.array, is_exact=False)
+
+
+def _unchanged(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    yield _Walk(operation.inputs[0], walk.array, walk.is_exact)
+
+
+def _through_view(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    yield _Walk(operation.inputs[0], _unflatten(trace, operation, walk.array), walk.is_exact)
 
 
 def _split(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
@@ -220,7 +225,11 @@ def _scaled(array: np.ndarray, gain: np.ndarray) -> np.ndarray:
 def _scale(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
     """A constant gain scales exactly; a gate computed from the input counts as the identity on what has the map."""
     if len(operation.inputs) == 1:
-        others = [argument for argument in operation.arguments[:2] if trace.constant(argument) is not None or isinstance(argument, int | float)]
+        others = [
+            argument
+            for argument in operation.arguments[:2]
+            if trace.constant(argument) is not None or isinstance(argument, int | float)
+        ]
         factor = others[0] if others else 1.0
         constant = trace.constant(factor)
         gain = np.asarray(factor, dtype=float).reshape(1) if constant is None else constant.detach().double().numpy()
@@ -264,3 +273,18 @@ def _unflatten(trace: Trace, operation: Operation, array: np.ndarray) -> np.ndar
     if len(before) == 4 and len(after) == 2 and array.ndim == 4 and array.shape[1] == before[1] * before[2] * before[3]:
         return array.reshape(array.shape[0], *before[1:])
     return array
+
+
+_Step = Callable[[Trace, Operation, _Walk], Iterator[_Walk]]
+_STEPS: dict[str, _Step] = {
+    "cat": _split,
+    **dict.fromkeys(("add", "sub"), _branch),
+    **dict.fromkeys(("native_batch_norm", "native_group_norm", "native_layer_norm"), _through_norm),
+    **dict.fromkeys(("mul", "div"), _scale),
+    **dict.fromkeys(("avg_pool2d", "max_pool2d_with_indices"), _through_pool),
+    **dict.fromkeys(("mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"), _unchanged),
+    **dict.fromkeys(NONLINEARITIES, _through_nonlinearity),
+    # Kernels count units and map positions, not axes.
+    **dict.fromkeys(("permute", "transpose"), _unchanged),
+    **dict.fromkeys(PASS_THROUGH, _through_view),
+}
