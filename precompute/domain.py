@@ -40,7 +40,7 @@ class ModelSpec:
     source: str
     name: str
     weights: str = "pretrained"
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
@@ -191,7 +191,7 @@ class Artifact:
     technique: str
     kind: str
     position: int = 0
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict[str, Any])
     blob: BlobData | None = None
 
 

@@ -28,6 +28,8 @@ Payloads of artifacts, by kind:
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     Column,
@@ -45,6 +47,12 @@ from sqlalchemy import (
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
+
+
+def _reference(name: str, target: str, *, nullable: bool = True, primary_key: bool = False) -> Column[Any]:
+    """Return a column whose type is that of the column it refers to, `table.column`."""
+    return Column(name, ForeignKey(target), nullable=nullable and not primary_key, primary_key=primary_key)
+
 
 meta = Table(
     "meta",
@@ -75,14 +83,14 @@ stimulus = Table(
     "stimulus",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    _reference("dataset_id", "dataset.id", nullable=False),
     Column("stimulus_index", Integer, nullable=False),
     Column("key", String, nullable=False),
     Column("label", String),
     Column("source", String, nullable=False),
     Column("width", Integer, nullable=False),  # of the stored image: the model input, before normalisation
     Column("height", Integer, nullable=False),
-    Column("blob_sha256", ForeignKey("blob.sha256"), nullable=False),
+    _reference("blob_sha256", "blob.sha256", nullable=False),
     Column("input_key", String, nullable=False),  # how the image became the model input; models with equal keys share rows
     UniqueConstraint("dataset_id", "input_key", "stimulus_index"),
 )
@@ -90,7 +98,7 @@ stimulus = Table(
 skipped_image = Table(
     "skipped_image",
     metadata,
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    _reference("dataset_id", "dataset.id", nullable=False),
     Column("key", String, nullable=False),
     Column("reason", String, nullable=False),
     PrimaryKeyConstraint("dataset_id", "key"),
@@ -100,7 +108,7 @@ run = Table(
     "run",
     metadata,
     Column("id", String, primary_key=True),  # hash of code version, settings, seed, weights and dataset
-    Column("model_id", ForeignKey("model.id"), nullable=False),
+    _reference("model_id", "model.id", nullable=False),
     Column("code_version", String, nullable=False),
     Column("settings", JSON, nullable=False),
     Column("seed", Integer, nullable=False),
@@ -121,7 +129,7 @@ model = Table(
     Column("input_size", JSON, nullable=False),  # [channels, height, width]
     Column("input_key", String, nullable=False),
     Column("preprocessing", JSON, nullable=False),  # {"resize_px", "crop_px", "interpolation", "mean", "std"}
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    _reference("dataset_id", "dataset.id", nullable=False),
     Column("num_layers", Integer, nullable=False),
     Column("num_units", Integer, nullable=False),
     Column("num_parameters", Integer, nullable=False),
@@ -134,7 +142,7 @@ layer = Table(
     "layer",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("model_id", ForeignKey("model.id"), nullable=False),
+    _reference("model_id", "model.id", nullable=False),
     Column("name", String, nullable=False),
     Column("position", Integer, nullable=False),
     Column("kind", String, nullable=False),
@@ -152,19 +160,19 @@ layer = Table(
 layer_link = Table(
     "layer_link",
     metadata,
-    Column("source_layer_id", ForeignKey("layer.id"), nullable=False),
-    Column("target_layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("source_layer_id", "layer.id", nullable=False),
+    _reference("target_layer_id", "layer.id", nullable=False),
     Column("is_exact", Integer),  # 1 exact, 0 linearised; null until the weights are built
     Column("kernel_shape", JSON),  # [height, width]
     Column("layout", String),  # `full`: array [target, source, height, width]; `diagonal`: [unit, height, width], unit to itself
-    Column("blob_sha256", ForeignKey("blob.sha256")),
+    _reference("blob_sha256", "blob.sha256"),
     PrimaryKeyConstraint("source_layer_id", "target_layer_id"),
 )
 
 unit = Table(
     "unit",
     metadata,
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),
     Column("label", String),  # the class, for units of the classifier
     PrimaryKeyConstraint("layer_id", "unit_index"),
@@ -173,7 +181,7 @@ unit = Table(
 unit_metric = Table(
     "unit_metric",
     metadata,
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),
     Column("metric", String, nullable=False),
     Column("value", Float),
@@ -185,14 +193,14 @@ unit_metric = Table(
 artifact = Table(
     "artifact",
     metadata,
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),  # -1: about the layer
     Column("technique", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("position", Integer, nullable=False),
     Column("payload", JSON, nullable=False),
-    Column("blob_sha256", ForeignKey("blob.sha256")),
-    Column("run_id", ForeignKey("run.id"), nullable=False),
+    _reference("blob_sha256", "blob.sha256"),
+    _reference("run_id", "run.id", nullable=False),
     PrimaryKeyConstraint("layer_id", "unit_index", "kind", "position", "technique"),
 )
 
@@ -200,7 +208,7 @@ top_stimulus = Table(
     "top_stimulus",
     metadata,
     Column("stimulus_index", Integer, nullable=False),
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),
     Column("rank", Integer, nullable=False),
     Column("activation", Float, nullable=False),
@@ -212,11 +220,11 @@ top_stimulus = Table(
 edge = Table(
     "edge",
     metadata,
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),
     Column("direction", String, nullable=False),  # inputs | outputs
     Column("rank", Integer, nullable=False),
-    Column("partner_layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("partner_layer_id", "layer.id", nullable=False),
     Column("partner_unit_index", Integer, nullable=False),
     Column("norm", Float, nullable=False),
     Column("sum", Float, nullable=False),
@@ -227,16 +235,16 @@ edge = Table(
 task = Table(
     "task",
     metadata,
-    Column("model_id", ForeignKey("model.id"), nullable=False),
+    _reference("model_id", "model.id", nullable=False),
     Column("technique", String, nullable=False),
-    Column("layer_id", ForeignKey("layer.id"), nullable=False),
+    _reference("layer_id", "layer.id", nullable=False),
     Column("unit_start", Integer, nullable=False),
     Column("unit_stop", Integer, nullable=False),
     Column("variant", String, nullable=False, default=""),  # what tells tasks on the same units apart: objective, sign, quality
     Column("priority", Float, nullable=False, default=0.0),  # smaller first
     Column("status", String, nullable=False),  # todo | done | failed
     Column("error", String),
-    Column("run_id", ForeignKey("run.id")),
+    _reference("run_id", "run.id"),
     Column("seconds", Float),
     PrimaryKeyConstraint("model_id", "technique", "layer_id", "unit_start", "unit_stop", "variant"),
     Index("task_by_status", "model_id", "status", "priority"),
@@ -245,7 +253,7 @@ task = Table(
 progress = Table(
     "progress",
     metadata,
-    Column("model_id", ForeignKey("model.id"), primary_key=True),
+    _reference("model_id", "model.id", primary_key=True),
     Column("stage", String, nullable=False),
     Column("num_done", Integer, nullable=False),
     Column("num_total", Integer, nullable=False),

@@ -25,7 +25,9 @@ def read_status(atlas: Path) -> dict[str, Any]:
             models = connection.execute(select(schema.model).order_by(schema.model.c.id)).mappings().all()
             task = schema.task
             counted = (
-                select(task.c.model_id, schema.layer.c.name, schema.layer.c.position, task.c.technique, task.c.status, func.count())
+                select(
+                    task.c.model_id, schema.layer.c.name, schema.layer.c.position, task.c.technique, task.c.status, func.count()
+                )
                 .join(schema.layer, schema.layer.c.id == task.c.layer_id)
                 .group_by(task.c.model_id, task.c.layer_id, task.c.technique, task.c.status)
                 .order_by(schema.layer.c.position, task.c.technique)
@@ -41,7 +43,7 @@ def read_status(atlas: Path) -> dict[str, Any]:
             progress = {row["model_id"]: dict(row) for row in connection.execute(select(schema.progress)).mappings()}
     finally:
         engine.dispose()
-    result = []
+    result: list[dict[str, Any]] = []
     for model in models:
         rows = [row for row in counts if row[0] == model["id"]]
         result.append(
