@@ -19,7 +19,9 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from timm.data import ImageNetInfo, create_transform, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 
 from precompute.domain import ModelSpec
@@ -72,7 +74,8 @@ class TimmModel(TracedModel):
 
     def _take_preprocessing(self, data: Mapping[str, Any]) -> None:
         self.input_channels, height, width = data["input_size"]
-        self._transform = create_transform(**data, is_training=False)
+        # A `Compose`: timm's annotation also names what only other arguments give.
+        self._transform: Any = create_transform(**data, is_training=False)
         self.preprocessing = Preprocessing(
             resize_px=math.floor(height / data["crop_pct"]),
             crop_px=(height, width),
@@ -94,7 +97,9 @@ class TimmModel(TracedModel):
     @functools.cached_property
     def _geometry(self) -> Callable[[Image.Image], Image.Image]:
         """The part of timm's own transform that works on the photograph: resize and crop."""
-        steps = [step for step in self._transform.transforms if type(step).__name__ not in {"ToTensor", "MaybeToTensor", "Normalize"}]
+        steps = [
+            step for step in self._transform.transforms if type(step).__name__ not in {"ToTensor", "MaybeToTensor", "Normalize"}
+        ]
 
         def apply(image: Image.Image) -> Image.Image:
             for step in steps:
