@@ -26,7 +26,7 @@ def keep_state(observations: Mapping[str, LayerObservation], build: str, num_don
         build: What must be equal for the state to be of use (settings, weights, images).
         num_done: How many images the pass has seen.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     numbers: dict[str, Any] = {"build": build, "num_done": num_done, "layers": list(observations)}
     for number, observation in enumerate(observations.values()):
         _flatten(observation, f"{number}", arrays, numbers)

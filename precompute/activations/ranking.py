@@ -43,7 +43,9 @@ class Ranking:
 
         Args:
             units: int `[unit]`, whose lists these are.
-            key, stimulus, position: `[unit, candidate]`; a key of `-inf` stands for no candidate.
+            key: `[unit, candidate]`; `-inf` stands for no candidate.
+            stimulus: `[unit, candidate]`.
+            position: `[unit, candidate]`, flat.
         """
         length = self.key.shape[1]
         keys = np.concatenate([self.key[units], key], axis=1)

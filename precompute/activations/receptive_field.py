@@ -21,7 +21,8 @@ def gradient_support(model: TracedModel, layer: str, y: int, x: int) -> tuple[in
     Args:
         model: Any traced model; it is not changed.
         layer: A layer with a map.
-        y, x: A position of its map.
+        y: Row of a position of its map.
+        x: Column of the position.
     """
     twin = copy.copy(model)
     twin.folded = _all_positive(model.folded)
