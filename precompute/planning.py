@@ -95,7 +95,12 @@ class Plan:
         """Yield the key of every task of the ledger, in order of technique and item."""
         for technique, items in self.items.items():
             for item in items:
-                key = {"model_id": self.model_id, "technique": technique, "layer_id": self.layer_ids[item.layer], "variant": item.variant}
+                key = {
+                    "model_id": self.model_id,
+                    "technique": technique,
+                    "layer_id": self.layer_ids[item.layer],
+                    "variant": item.variant,
+                }
                 if not item.is_per_unit:
                     yield key | {"unit_start": 0, "unit_stop": self.adapter.layer(item.layer).num_units}
                     continue
@@ -120,7 +125,9 @@ def make_plan(options: BuildOptions) -> Plan:
     chosen = {name: technique() for name, technique in TECHNIQUES.items() if not options.techniques or name in options.techniques}
     techniques = dict(sorted(chosen.items(), key=lambda pair: pair[1].position))
     plan = Plan(options, adapter, source, layers, techniques, {}, model_id, run_id=_run_id(options, adapter, source))
-    plan.items = {name: [_limited(item, options) for item in technique.plan(plan.context())] for name, technique in techniques.items()}
+    plan.items = {
+        name: [_limited(item, options) for item in technique.plan(plan.context())] for name, technique in techniques.items()
+    }
     return plan
 
 
@@ -211,7 +218,10 @@ def write_plan(plan: Plan, writer: AtlasWriter) -> None:
 
 def _refuse_other_model(plan: Plan, writer: AtlasWriter) -> None:
     for row in writer.rows(schema.model, schema.model.c.id == plan.model_id):
-        same = row["weights_sha256"] == plan.adapter.weights.sha256 and row["spec"].partition("@")[0] == str(plan.adapter.spec).partition("@")[0]
+        same = (
+            row["weights_sha256"] == plan.adapter.weights.sha256
+            and row["spec"].partition("@")[0] == str(plan.adapter.spec).partition("@")[0]
+        )
         if not same or row["dataset_id"] != plan.source.id:
             what = "other images" if same else "other weights or another architecture"
             raise UsageError(
@@ -270,7 +280,10 @@ def known_photographs(adapter: ModelAdapter, source: StimulusSource, count: int 
         seen.add(ref.source)
         pixels = torch.from_numpy(adapter.preprocess(source.open(ref.index)).copy()).permute(2, 0, 1)[None]
         share, classes = adapter.logits(adapter.normalise(pixels.float().div(255))).softmax(1)[0].topk(5)
-        top = [{"label": adapter.labels[int(index)], "probability": float(value)} for value, index in zip(share, classes, strict=True)]
+        top = [
+            {"label": adapter.labels[int(index)], "probability": float(value)}
+            for value, index in zip(share, classes, strict=True)
+        ]
         checks.append({"stimulus": ref.source, "top": top})
     return checks
 

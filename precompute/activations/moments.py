@@ -59,10 +59,7 @@ class Moments:
         delta = other.mean - self.mean
         second = self.second + other.second + delta**2 * a * b / n
         third = (
-            self.third
-            + other.third
-            + delta**3 * a * b * (a - b) / n**2
-            + 3 * delta * (a * other.second - b * self.second) / n
+            self.third + other.third + delta**3 * a * b * (a - b) / n**2 + 3 * delta * (a * other.second - b * self.second) / n
         )
         fourth = (
             self.fourth
@@ -78,7 +75,7 @@ class Moments:
         return np.sqrt(self.second / max(self.count, 1))
 
     def excess_kurtosis(self) -> np.ndarray:
-        """Return the excess kurtosis of each unit: 0 for a normal distribution, large where few values are large; NaN if constant."""
+        """Return the excess kurtosis of each unit: 0 if normal, large where few values are large, NaN if constant."""
         is_constant = self.second <= 1e-12 * self.count * np.maximum(self.mean**2, 1e-30)
         variance = np.where(is_constant, 1.0, self.second / max(self.count, 1))
         kurtosis = self.fourth / max(self.count, 1) / variance**2 - 3

@@ -149,7 +149,7 @@ class LayerObservation:
     # -- what the techniques read --------------------------------------------------------------------------------------
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """Return float64 `[unit]` by name: of the activation `mean max std fraction_active sparsity`, of the pre-activation `min`."""
+        """Return float64 `[unit]` by name: of activations `mean max std fraction_active sparsity`, of pre-activations `min`."""
         count = max(self.moments.count, 1)
         highest = self.activation_of(self.top.finish().key[:, 0])
         return {

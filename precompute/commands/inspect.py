@@ -16,21 +16,31 @@ BENCHES = ("featurevis", "pass", "weights", "serve")
 
 def add_commands(commands: Any) -> None:
     """Add the commands to the parser."""
-    models = commands.add_parser("models", help="list the models that can be built", description="Example: unitscope models 'resnet*'")
+    models = commands.add_parser(
+        "models", help="list the models that can be built", description="Example: unitscope models 'resnet*'"
+    )
     models.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="part of a name, or a pattern with '*'")
     models.set_defaults(run=run_models)
-    layers = commands.add_parser("layers", help="list the layers of a model", description="Example: unitscope layers timm:resnet18@random:0")
+    layers = commands.add_parser(
+        "layers", help="list the layers of a model", description="Example: unitscope layers timm:resnet18@random:0"
+    )
     layers.add_argument("spec", metavar="SPEC", help="the model, SOURCE:NAME[@WEIGHTS]")
     layers.add_argument("--json", action="store_true", help="print one JSON object")
     layers.add_argument("--partial", action="store_true", help="allow a weight file that lacks parameters")
     layers.set_defaults(run=run_layers)
-    status = commands.add_parser("status", help="what is done, failed and to do", description="Example: unitscope status --atlas atlas")
-    verify = commands.add_parser("verify", help="check every file of an atlas", description="Example: unitscope verify --atlas atlas")
+    status = commands.add_parser(
+        "status", help="what is done, failed and to do", description="Example: unitscope status --atlas atlas"
+    )
+    verify = commands.add_parser(
+        "verify", help="check every file of an atlas", description="Example: unitscope verify --atlas atlas"
+    )
     for parser, run in ((status, run_status), (verify, run_verify)):
         parser.add_argument("--atlas", required=True, metavar="DIR", type=Path, help="the folder of the atlas")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=run)
-    bench = commands.add_parser("bench", help="measure, side by side in one run", description="Example: unitscope bench pass --json")
+    bench = commands.add_parser(
+        "bench", help="measure, side by side in one run", description="Example: unitscope bench pass --json"
+    )
     bench.add_argument("name", choices=BENCHES, metavar="NAME", help=", ".join(BENCHES))
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--atlas", metavar="DIR", type=Path, default=Path("atlas"), help="the atlas that 'serve' measures")
@@ -69,9 +79,21 @@ def run_layers(arguments: argparse.Namespace) -> int:
     left_out = list(getattr(adapter, "left_out", []))
     if arguments.json:
         weights = asdict(adapter.weights)
-        print(json.dumps({"spec": str(adapter.spec), "weights": weights, "left_out": left_out, "layers": [asdict(layer) for layer in layers]}))
+        print(
+            json.dumps(
+                {
+                    "spec": str(adapter.spec),
+                    "weights": weights,
+                    "left_out": left_out,
+                    "layers": [asdict(layer) for layer in layers],
+                }
+            )
+        )
         return 0
-    print(f"{adapter.spec}: {adapter.num_parameters:,} parameters, {adapter.weights.origin} weights, sha256 {adapter.weights.sha256}")
+    print(
+        f"{adapter.spec}: {adapter.num_parameters:,} parameters, {adapter.weights.origin} weights, "
+        f"sha256 {adapter.weights.sha256}"
+    )
     if left_out:
         print(f"left out, since they depend on parameters that the file lacks: {', '.join(left_out)}")
     print(f"{'layer':40} {'kind':8} {'units':>6} {'map':>10} {'field px':>9} {'stride':>7}  default  inputs")

@@ -47,7 +47,9 @@ def serve(atlas: Path, host: str, port: int) -> None:
     # The app is named, not imported: precompute never sees it, and the web process never sees torch.
     os.environ[ATLAS_VARIABLE] = str(atlas)
     print(f"unitscope serves {atlas} on http://{host}:{port}/", flush=True)
-    uvicorn.run("app.server:create_app_from_environment", factory=True, host=host, port=port, log_level="warning", server_header=False)
+    uvicorn.run(
+        "app.server:create_app_from_environment", factory=True, host=host, port=port, log_level="warning", server_header=False
+    )
 
 
 def refuse_taken_port(host: str, port: int) -> None:
@@ -65,5 +67,6 @@ def refuse_taken_port(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise ServeError(
-            f"Cannot listen on {host}:{port} ({error.strerror or error}). Another program may use the port: try --port {port + 1}."
+            f"Cannot listen on {host}:{port} ({error.strerror or error}). "
+            f"Another program may use the port: try --port {port + 1}."
         ) from error

@@ -126,5 +126,3 @@ def _work(job: Job) -> JobOutcome:
     except Exception as error:  # a defect in one technique must not end a build of hours; the ledger keeps the words
         return JobOutcome(error=f"{type(error).__name__}: {error}")
     return JobOutcome(results, None, time.monotonic() - start)
-
-

@@ -157,7 +157,9 @@ def _name_of(trace: Trace, operation: Operation) -> str:
 
 
 def _function_of(trace: Trace, operation: Operation) -> Callable[[Tensor], Tensor]:
-    rest = [trace.constant(argument) if trace.constant(argument) is not None else argument for argument in operation.arguments[1:]]
+    rest = [
+        trace.constant(argument) if trace.constant(argument) is not None else argument for argument in operation.arguments[1:]
+    ]
     return partial(_apply, operation.function, tuple(rest))
 
 

@@ -44,7 +44,9 @@ class TracedModel(ModelAdapter):
         self.trace: Trace = trace_model(self.module, example)
         found = find_layers(self.trace)
         if not found:
-            raise UsageError(f"{self.title} has no convolution or linear layer that can be read. `unitscope models` lists others.")
+            raise UsageError(
+                f"{self.title} has no convolution or linear layer that can be read. `unitscope models` lists others."
+            )
         self._points = {point.spec.name: point for point in found}
         self._last_links: tuple[str, list[LinkWeights]] = ("", [])
         self._layers: tuple[LayerSpec, ...] | None = None
@@ -188,5 +190,3 @@ def _after(name: str, see: Callable[[str, Tensor], None]) -> Callable[..., None]
         see(name, output)
 
     return hook
-
-

