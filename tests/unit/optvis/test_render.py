@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,15 @@ from tests.unit.optvis.tiny_adapter import (
 )
 
 QUICK = Recipe(canvas_px=24, num_steps=24, batch_size=8, bounds=AffineRange(1.5))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """One thread, as in the processes that render: the kernels of a batch are then always the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pictures_of(
