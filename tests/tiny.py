@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from PIL import Image
@@ -12,6 +14,7 @@ from precompute.models.base import MODELS, Preprocessing, Weights, parameters_sh
 from precompute.models.modules import TracedModel
 
 SIDE = 32
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class TinyNet(nn.Module):
@@ -80,7 +83,7 @@ class TinyTokens(nn.Module):
         return self.head(tokens.mean(1))
 
 
-def woken(module: nn.Module, seed: int = 0) -> nn.Module:
+def woken(module: Net, seed: int = 0) -> Net:
     """Give every parameter and statistic a value of its own, so that no branch is silent."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -162,7 +162,10 @@ def test_weights_come_from_a_file_with_any_number_of_classes(suffix: str, tmp_pa
     [
         ({"layer1.0.conv1.weight": None}, r"1 missing: layer1.0.conv1.weight.*--partial allows missing ones"),
         ({"other.weight": torch.zeros(3)}, "1 surplus: other.weight"),
-        ({"conv1.weight": torch.zeros(1, 3, 3, 3)}, r"conv1.weight is \[1, 3, 3, 3\] in the file, \[32, 3, 7, 7\] in the model|conv1"),
+        (
+            {"conv1.weight": torch.zeros(1, 3, 3, 3)},
+            r"conv1.weight is \[1, 3, 3, 3\] in the file, \[32, 3, 7, 7\] in the model|conv1",
+        ),
     ],
     ids=["missing", "surplus", "shape"],
 )

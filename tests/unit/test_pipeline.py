@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 
 from precompute import pipeline
 from precompute.cli import main
+from precompute.domain import BlobData
 from precompute.errors import AtlasError, PublicError, UnknownName, UsageError
 from precompute.pipeline import build, order_of_interest
 from precompute.planning import BuildOptions, choose_layers, parse_units
@@ -79,7 +81,7 @@ def test_build_that_dies_between_any_two_tasks_ends_equal(
         tries += 1
         calls = iter(range(3))
 
-        def finish(self: AtlasWriter, *arguments: object, calls: Iterator[int] = calls) -> None:
+        def finish(self: AtlasWriter, *arguments: Any, calls: Iterator[int] = calls) -> None:
             if next(calls, None) is None:
                 raise InterruptedError("killed")
             real(self, *arguments)
@@ -141,7 +143,7 @@ def test_full_disk_loses_nothing_and_says_what_to_do(options: BuildOptions, monk
     real = BlobStore.put
     left = iter(range(50))
 
-    def put(self: BlobStore, blob: object) -> str:
+    def put(self: BlobStore, blob: BlobData) -> str:
         if next(left, None) is None:
             from precompute.store.blobs import disk_error
 
@@ -149,7 +151,7 @@ def test_full_disk_loses_nothing_and_says_what_to_do(options: BuildOptions, monk
         return real(self, blob)
 
     monkeypatch.setattr(BlobStore, "put", put)
-    with pytest.raises(AtlasError, match="No space left on the disk.*give the same command again to go on"):
+    with pytest.raises(AtlasError, match=r"No space left on the disk.*give the same command again to go on"):
         build(options)
     monkeypatch.undo()
     assert build(options).failed == []

@@ -10,7 +10,7 @@ from precompute.activations.checkpoint import keep_state, restore_state
 from precompute.activations.collect import Batch, begin_observations, observe
 from precompute.activations.observation import MAX_PER_SOURCE, NUM_TOP, LayerObservation
 from precompute.errors import UsageError
-from precompute.models.base import units_first
+from precompute.models.base import Point, units_first
 from tests.tiny import SIDE, TinyModel, tiny
 
 NUM_IMAGES = 90
@@ -34,7 +34,7 @@ def run_pass(model: TinyModel, names: list[str], size: int = 8, num_sources: int
     return observations
 
 
-def everything(model: TinyModel, name: str, point: str) -> np.ndarray:
+def everything(model: TinyModel, name: str, point: Point) -> np.ndarray:
     """Return all activations of a layer `[image, unit, position]`, from the model as it was loaded."""
     inputs = model.normalise(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float().div(255))
     held = model.record(inputs, [name], point)[name]
@@ -119,7 +119,7 @@ def test_at_most_three_of_one_photograph_and_otherwise_the_best() -> None:
 
 def test_saturated_units_are_ranked_by_their_pre_activation() -> None:
     model = tiny()
-    model.folded.deep.bias.data += 5.5  # so that relu6 saturates on many images
+    model.folded.get_parameter("deep.bias").data += 5.5  # so that relu6 saturates on many images
     observation = run_pass(model, ["deep"])["deep"]
     top = observation.top_of(0)
     assert [found.activation for found in top[:3]] == [6.0, 6.0, 6.0]
@@ -147,6 +147,8 @@ def test_batch_size_changes_nothing_that_counts() -> None:
     model = tiny()
     first, second = (run_pass(model, ["block"], size=size)["block"] for size in (5, 32))
     np.testing.assert_array_equal(first.top.best.stimulus, second.top.best.stimulus)
+    assert first.histogram is not None
+    assert second.histogram is not None
     np.testing.assert_array_equal(first.histogram.counts.sum(axis=1), second.histogram.counts.sum(axis=1))
     np.testing.assert_allclose(first.metrics()["sparsity"], second.metrics()["sparsity"], rtol=1e-5)
 
@@ -168,12 +170,15 @@ def test_pass_goes_on_from_a_checkpoint_bit_for_bit() -> None:
         for metric, values in whole[name].metrics().items():
             np.testing.assert_array_equal(second[name].metrics()[metric], values)
         np.testing.assert_array_equal(second[name].top.finish().stimulus, whole[name].top.finish().stimulus)
-        np.testing.assert_array_equal(second[name].histogram.counts, whole[name].histogram.counts)
+        ours, theirs = second[name].histogram, whole[name].histogram
+        assert ours is not None
+        assert theirs is not None
+        np.testing.assert_array_equal(ours.counts, theirs.counts)
         np.testing.assert_array_equal(second[name].sample_position, whole[name].sample_position)
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_layer() -> None:
     model = tiny()
-    model.folded.right.weight.data[0] = float("nan")
+    model.folded.get_parameter("right.weight").data[0] = float("nan")
     with pytest.raises(UsageError, match="Layer 'right' gives numbers that are not finite"):
         run_pass(model, ["stem", "right"])

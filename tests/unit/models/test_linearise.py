@@ -35,8 +35,9 @@ class AveragePool(nn.Module):
 def linearised() -> TinyNet:
     """Return the tiny network in float64 with identities for its nonlinearities."""
     net = woken(TinyNet()).double()
-    net.relu, net.deep_act, net.pool = nn.Identity(), nn.Identity(), AveragePool()
-    net.block.act1 = net.block.act2 = nn.Identity()
+    for path in ("relu", "deep_act", "block.act1", "block.act2"):
+        net.set_submodule(path, nn.Identity())
+    net.set_submodule("pool", AveragePool())
     return net
 
 
@@ -111,7 +112,7 @@ def test_classifier_reads_the_mean_of_the_map() -> None:
     link = model.weights_between("mix", "head")
     assert link.array.shape == (5, 12, 1, 1)
     assert link.is_exact
-    np.testing.assert_array_equal(link.array[:, :, 0, 0], model.module.head.weight.numpy())
+    np.testing.assert_array_equal(link.array[:, :, 0, 0], model.module.get_parameter("head.weight").numpy())
 
 
 def test_pooling_spreads_each_weight_over_its_window() -> None:

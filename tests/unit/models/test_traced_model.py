@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from precompute.errors import UnknownName
 from precompute.models.base import units_first
@@ -54,8 +54,12 @@ def test_recorded_values_are_those_of_plain_hooks_before_anything_writes_over_th
 
 def test_hooks_are_gone_afterwards_even_after_an_error() -> None:
     model = tiny()
+
+    def fail(_name: str, _tensor: Tensor) -> None:
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        model.stream(random_batch(1), ["stem"], lambda _name, _tensor: 1 / 0)
+        model.stream(random_batch(1), ["stem"], fail)
     model.record(random_batch(1), ["stem", "deep"])
     for module in [*model.module.modules(), *model.folded.modules()]:
         assert not module._forward_hooks
@@ -76,7 +80,7 @@ def test_folded_copy_gives_the_values_of_the_model_as_loaded() -> None:
 
 def test_folding_twin_with_a_wrong_statistic_is_noticed() -> None:
     model, other, batch = tiny(), tiny(), random_batch(4)
-    other.module.right_bn.running_var[3] *= 1.1
+    other.module.get_buffer("right_bn.running_var")[3] *= 1.1
     assert not torch.allclose(
         model.record(batch, ["right"])["right"], other.record(batch, ["right"])["right"], rtol=1e-4, atol=1e-5
     )
@@ -86,11 +90,12 @@ def test_cut_forward_is_differentiable_and_runs_nothing_after_the_layer() -> Non
     model = tiny()
     batch = random_batch(2).requires_grad_()
     ran = []
-    handle = model.folded.head.register_forward_hook(lambda *_: ran.append("head"))
+    handle = model.folded.get_submodule("head").register_forward_hook(lambda *_: ran.append("head"))
     value = model.pre_activation(batch, "deep")
     handle.remove()
     value[:, 3].mean().backward()
-    assert batch.grad is not None and batch.grad.abs().sum() > 0
+    assert batch.grad is not None
+    assert batch.grad.abs().sum() > 0
     assert not ran
     assert all(parameter.grad is None for parameter in model.folded.parameters())
 
