@@ -23,6 +23,10 @@ from precompute.errors import UsageError
 from precompute.models.base import ModelAdapter, units_first
 
 BATCH_SIZE = 32
+NOT_FINITE = (
+    "Layer {layer!r} gives numbers that are not finite on these images. The weights do not fit the preprocessing, "
+    "or are damaged: try another weight file."
+)
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,10 @@ def summarise_batch(
     def consume(name: str, tensor: Tensor) -> None:
         observation = observations[name]
         view = units_first(tensor, observation.spec.unit_axis)[:num_images].transpose(1, 2)
-        _refuse_infinite(view, name)
-        summaries[name] = summarise(view, observation.reading, wanted[name])
+        try:
+            summaries[name] = summarise(view, observation.reading, wanted[name])
+        except FloatingPointError as error:
+            raise UsageError(NOT_FINITE.format(layer=name)) from error
 
     adapter.stream(model_input(adapter, batch.pixels, batch_size), list(observations), consume)
     return summaries
@@ -137,11 +143,3 @@ def model_input(adapter: ModelAdapter, pixels: np.ndarray, batch_size: int) -> T
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     # To contiguous floats first: torchvision's own ToTensor rounds in this order, and so must we.
     return adapter.normalise(tensor.to(torch.float32).div(255))
-
-
-def _refuse_infinite(view: Tensor, name: str) -> None:
-    if not torch.isfinite(view.sum()):
-        raise UsageError(
-            f"Layer {name!r} gives numbers that are not finite on these images. The weights do not fit the preprocessing, "
-            "or are damaged; `unitscope layers` and another weight file tell which."
-        )

@@ -40,7 +40,9 @@ class Histogram:
         first_used, last_used = zip(self._used(), other._used(), strict=True)
         exponent = np.maximum(self.exponent, other.exponent)
         while True:
-            first = np.minimum(_coarser(first_used[0], exponent - self.exponent), _coarser(first_used[1], exponent - other.exponent))
+            first = np.minimum(
+                _coarser(first_used[0], exponent - self.exponent), _coarser(first_used[1], exponent - other.exponent)
+            )
             last = np.maximum(_coarser(last_used[0], exponent - self.exponent), _coarser(last_used[1], exponent - other.exponent))
             too_wide = last - first >= NUM_BINS
             if not too_wide.any():
@@ -51,8 +53,10 @@ class Histogram:
             bins = part.origin[:, None] + np.arange(NUM_BINS)
             place = _coarser(bins, (exponent - part.exponent)[:, None]) - first[:, None]
             inside = (place >= 0) & (place < NUM_BINS)
-            units = np.broadcast_to(np.arange(len(first))[:, None], place.shape)
-            np.add.at(counts, (units[inside], place[inside]), part.counts[inside])
+            flat = (place + NUM_BINS * np.arange(len(first))[:, None])[inside]
+            # Doubles hold counts exactly up to 2 ** 53.
+            added = np.bincount(flat, part.counts[inside], minlength=counts.size)
+            counts += added.astype(np.int64).reshape(counts.shape)
         return Histogram(exponent, first, counts)
 
     def _used(self) -> tuple[np.ndarray, np.ndarray]:

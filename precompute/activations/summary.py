@@ -1,8 +1,4 @@
-"""What one batch says about one layer: everything the pass keeps, from one look at the pre-activations.
-
-The map is read in blocks that stay in the processor's cache: the same reductions over whole tensors would wait for memory
-and, worse, for the operating system to hand out fresh pages for every intermediate result.
-"""
+"""What one batch says about one layer: everything the pass keeps, from one look at the pre-activations."""
 
 from __future__ import annotations
 
@@ -13,11 +9,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precompute.activations.histogram import NUM_BINS, Histogram
+from precompute.activations.histogram import Histogram
+from precompute.activations.kernels import count, scan
 from precompute.activations.moments import Moments
 
-BLOCK = 1 << 17  # numbers; half a megabyte, which the second-level cache of current processors holds
-MONOTONE = {None, "relu", "relu6", "hardtanh", "leaky_relu", "elu", "selu", "celu", "sigmoid", "hardsigmoid", "tanh", "softplus", "softsign"}
+NUM_FOR_PIVOT = 1024
+SEARCHED_AT_ONCE = 1 << 19  # numbers; positions are searched in stacks of maps of about this size
+CLAMPS = {None: (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
+MONOTONE = {
+    None,
+    "relu",
+    "relu6",
+    "hardtanh",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "sigmoid",
+    "hardsigmoid",
+    "tanh",
+    "softplus",
+    "softsign",
+}
 KEEPS_SIGN = {None, "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "gelu", "hardswish", "tanh", "softsign"}
 
 
@@ -109,105 +122,65 @@ def summarise(tensor: Tensor, reading: Reading, wanted: Wanted) -> BatchSummary:
         tensor: `[image, position, unit]`, float32; only read.
         reading: How the layer is read.
         wanted: For which images the positions are needed.
+
+    Raises:
+        FloatingPointError: A value is infinite or not a number.
     """
-    images, positions, units = tensor.shape
     flat = tensor if tensor.is_contiguous() else tensor.contiguous()
+    images, positions, units = flat.shape
     pivot = _pivot(flat, reading)
-    high = torch.full((images, units), -torch.inf)
-    low = torch.full((images, units), torch.inf)
-    key = torch.full((images, units), -torch.inf)
-    mean = torch.zeros(images, units)
+    high = np.full((images, units), -np.inf, dtype=np.float32)
+    low = np.full((images, units), np.inf, dtype=np.float32)
+    total = np.zeros((images, units))
     sums = np.zeros((4, units))
-    for image, block in _blocks(flat):
-        _observe_block(block, image, reading, pivot, (high, low, key, mean), sums)
-    mean /= positions
-    histogram = Histogram.empty(low.amin(0).numpy(), high.amax(0).numpy())
-    _count(flat, histogram)
-    key = high if reading.is_monotone else key
-    num_active = _num_active(flat, reading, histogram)
+    key = high if reading.is_monotone else np.empty((images, units), dtype=np.float32)
+    values, bounds = flat.numpy(), np.array(CLAMPS.get(reading.nonlinearity, (-np.inf, np.inf)), dtype=np.float32)
+    function = None if reading.nonlinearity in CLAMPS else reading.function
+    for image in range(images):
+        activation = values[image]
+        if function is not None:
+            activation = function(flat[image].clone()).numpy()
+            key[image] = activation.max(axis=0) if not reading.is_monotone else key[image]
+        scan(values[image], activation, bounds, pivot, high[image], low[image], total[image], sums)
+    if not np.isfinite(total).all():  # before anything is counted: what is not a number has no bin
+        raise FloatingPointError
+    histogram = Histogram.empty(low.min(axis=0), high.max(axis=0))
+    _count(values, histogram)
     result = BatchSummary(
-        key.numpy(),
-        low.numpy(),
-        mean.numpy(),
-        flat[:, reading.centre].clone().numpy(),
+        key,
+        low,
+        (total / positions).astype(np.float32),
+        values[:, reading.centre].copy(),
         np.zeros((images, units), dtype=np.int32),
         np.zeros((images, units), dtype=np.int32),
-        Moments.around(pivot.numpy(), images * positions, sums),
+        Moments.around(pivot, images * positions, sums),
         histogram,
-        num_active,
+        _num_active(flat, reading, histogram),
     )
     _find_positions(flat, reading, wanted, result)
     return result
 
 
-def _pivot(flat: Tensor, reading: Reading) -> Tensor:
+def _pivot(flat: Tensor, reading: Reading) -> np.ndarray:
     """Return float32 `[unit]`, a number near the mean activation, so that sums of powers lose nothing."""
-    some = flat.reshape(-1, flat.shape[2])[: max(1, BLOCK // flat.shape[2])]
-    return (some if reading.function is None else reading.function(some.clone())).mean(0)
+    some = flat.reshape(-1, flat.shape[2])[:NUM_FOR_PIVOT]
+    mean: np.ndarray = (some if reading.function is None else reading.function(some.clone())).mean(0).numpy()
+    return mean
 
 
-def _blocks(flat: Tensor) -> list[tuple[slice, Tensor]]:
-    """Cut into blocks `[image, position, unit]` of several whole images, or of one part of one image."""
-    images, positions, units = flat.shape
-    at_once = max(1, BLOCK // (positions * units))
-    if positions * units <= BLOCK:
-        return [(slice(start, min(images, start + at_once)), flat[start : start + at_once]) for start in range(0, images, at_once)]
-    rows = max(1, BLOCK // units)
-    return [
-        (slice(image, image + 1), flat[image : image + 1, start : start + rows])
-        for image in range(images)
-        for start in range(0, positions, rows)
-    ]
-
-
-def _observe_block(
-    block: Tensor,
-    image: slice,
-    reading: Reading,
-    pivot: Tensor,
-    running: tuple[Tensor, Tensor, Tensor, Tensor],
-    sums: np.ndarray,
-) -> None:
-    high, low, key, mean = running
-    torch.maximum(high[image], block.amax(1), out=high[image])
-    torch.minimum(low[image], block.amin(1), out=low[image])
-    mean[image] += block.sum(1)
-    rows = block.reshape(-1, block.shape[2])
-    if reading.nonlinearity in {"relu", "relu6"}:
-        activation = rows.clamp(0, 6) if reading.nonlinearity == "relu6" else rows.clamp_min(0)
-    elif reading.function is None:
-        activation = rows - pivot
-    else:
-        activation = reading.function(rows.clone())
-    if not reading.is_monotone:
-        torch.maximum(key[image], activation.reshape(block.shape).amax(1), out=key[image])
-    if reading.function is not None:
-        activation.sub_(pivot)
-    square = activation * activation
-    sums[0] += activation.sum(0).numpy()
-    sums[1] += square.sum(0).numpy()
-    sums[2] += activation.mul_(square).sum(0).numpy()
-    sums[3] += square.mul_(square).sum(0).numpy()
-
-
-def _count(flat: Tensor, histogram: Histogram) -> None:
-    units = flat.shape[2]
-    # Multiplying by a power of two is exact, so no value crosses an edge by rounding.
-    scale = torch.from_numpy(np.ldexp(1.0, -histogram.exponent).astype(np.float32))
-    offset = torch.from_numpy((np.arange(units) * NUM_BINS - histogram.origin - 1).astype(np.int32))
-    rows = flat.reshape(-1, units)
-    at_once = max(1, BLOCK // units)
-    counts = np.zeros(units * NUM_BINS, dtype=np.int64)
-    for start in range(0, rows.shape[0], at_once):
-        bins = torch.mul(rows[start : start + at_once], scale).ceil_().to(torch.int32).add_(offset)
-        counts += torch.bincount(bins.flatten(), minlength=units * NUM_BINS).numpy()
-    histogram.counts += counts.reshape(units, NUM_BINS)
+def _count(values: np.ndarray, histogram: Histogram) -> None:
+    scale = np.ldexp(1.0, -histogram.exponent).astype(np.float32)
+    # Half the width of what is kept, so that the counts of more units stay in the cache; one batch cannot overflow it.
+    counts = np.zeros(histogram.counts.size, dtype=np.uint32)
+    for image in values:
+        count(image, scale, histogram.origin.astype(np.int32), counts)
+    histogram.counts += counts.reshape(histogram.counts.shape)
 
 
 def _num_active(flat: Tensor, reading: Reading, histogram: Histogram) -> np.ndarray:
     if reading.nonlinearity in KEEPS_SIGN or reading.function is None:
         return histogram.num_above_zero()
-    return sum((reading.function(image.clone()) > 0).sum(0).numpy() for image in flat)
+    return np.sum([(reading.function(image.clone()) > 0).sum(0).numpy() for image in flat], axis=0)
 
 
 def _find_positions(flat: Tensor, reading: Reading, wanted: Wanted, summary: BatchSummary) -> None:
@@ -224,7 +197,7 @@ def _search(flat: Tensor, is_wanted: np.ndarray, reading: Reading, found: np.nda
         found[image] = _places(flat[image], reading, is_largest)
         is_wanted[image] = False
     images, columns = np.nonzero(is_wanted)
-    at_once = max(1, 4 * BLOCK // positions)
+    at_once = max(1, SEARCHED_AT_ONCE // positions)
     for start in range(0, len(images), at_once):
         image, column = images[start : start + at_once], columns[start : start + at_once]
         maps = flat[torch.from_numpy(image), :, torch.from_numpy(column)]

@@ -56,7 +56,9 @@ def measure(_atlas: Path) -> dict[str, Any]:
     pixels = [adapter.preprocess(source.open(int(place))) for place in places]
     sources = [source.refs()[int(place)].source for place in places]
     batches = [
-        Batch(places[at : at + BATCH_SIZE].astype(np.int32), sources[at : at + BATCH_SIZE], np.stack(pixels[at : at + BATCH_SIZE]))
+        Batch(
+            places[at : at + BATCH_SIZE].astype(np.int32), sources[at : at + BATCH_SIZE], np.stack(pixels[at : at + BATCH_SIZE])
+        )
         for at in range(0, len(places), BATCH_SIZE)
     ]
     observations = begin_observations(adapter, layers, len(source), 0, has_repeated_sources=True)

@@ -14,6 +14,7 @@ import torch
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
 
 def tune_process(num_threads: int = 1) -> bool:
@@ -29,7 +30,8 @@ def tune_process(num_threads: int = 1) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
+    # One arena: the heaps of further arenas are small, so large blocks of other threads would be mapped afresh again.
+    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
     return all(libc.mallopt(parameter, value) == 1 for parameter, value in settings)
 
 

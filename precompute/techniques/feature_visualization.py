@@ -172,9 +172,7 @@ def _artifacts(
     place = variant.place_on_page(layer)
     for picture, blob, activation_shown in zip(pictures, blobs, shown, strict=True):
         payload = _payload(context, layer, variant, recipe, picture, activation_shown)
-        yield Artifact(
-            layer.name, picture.objective.unit, "feature_visualization", "visualization", place, payload, blob
-        )
+        yield Artifact(layer.name, picture.objective.unit, "feature_visualization", "visualization", place, payload, blob)
 
 
 def _encode(pixels: np.ndarray) -> BlobData:

@@ -43,7 +43,9 @@ class Weights(Technique):
         for layer in context.layers:
             sources = [context.adapter.layer(name) for name in sources_of(context, layer.name) if name in chosen]
             if sources:
-                num_bytes = sum(4 * layer.num_units * (1 if layer.operation == "depthwise" else source.num_units) for source in sources)
+                num_bytes = sum(
+                    4 * layer.num_units * (1 if layer.operation == "depthwise" else source.num_units) for source in sources
+                )
                 items.append(WorkItem(layer.name, range(layer.num_units), num_bytes=num_bytes))
         return items
 
