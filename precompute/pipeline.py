@@ -250,7 +250,7 @@ class _Run:
         self, technique: str, item: WorkItem, observations: Mapping[str, LayerObservation], *, rank: float
     ) -> Iterator[dict[str, Any]]:
         """Yield the new priority of each unit of an item: a job's worth of units of one layer, then of the next."""
-        number = list(observations).index(item.layer)
+        number = order_of_turns(len(observations))[list(observations).index(item.layer)]
         planned = set(item.units)
         ordered = [int(unit) for unit in order_of_interest(observations[item.layer].metrics()) if unit in planned]
         for place, unit in enumerate(ordered):
@@ -360,6 +360,17 @@ def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         group.append(row)
     if group:
         yield group
+
+
+def order_of_turns(count: int) -> list[int]:
+    """Return for each of `count` layers when its turn is, so that whoever stops early has seen some of every depth.
+
+    >>> order_of_turns(8)
+    [0, 4, 2, 6, 1, 5, 3, 7]
+    """
+    bits = max(1, (count - 1).bit_length())
+    mirrored = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(count)]
+    return [sorted(mirrored).index(number) for number in mirrored]
 
 
 def order_of_interest(metrics: Mapping[str, np.ndarray]) -> np.ndarray:

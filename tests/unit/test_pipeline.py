@@ -18,7 +18,7 @@ from precompute import pipeline
 from precompute.cli import main
 from precompute.domain import BlobData
 from precompute.errors import AtlasError, PublicError, UnknownName, UsageError
-from precompute.pipeline import build, order_of_interest
+from precompute.pipeline import build, order_of_interest, order_of_turns
 from precompute.planning import BuildOptions, choose_layers, parse_units
 from precompute.store.blobs import BlobStore
 from precompute.store.verify import verify
@@ -210,3 +210,10 @@ def test_ranges_of_units_are_read() -> None:
 def test_selective_units_come_first_and_silent_ones_last() -> None:
     metrics = {"sparsity": np.array([1.0, 9.0, np.nan, 50.0]), "fraction_active": np.array([0.1, 0.1, 1.0, 0.0001])}
     assert order_of_interest(metrics).tolist() == [1, 0, 2, 3]
+
+
+def test_layers_take_turns_from_every_depth() -> None:
+    turns = order_of_turns(49)
+    assert sorted(turns) == list(range(49))
+    first = sorted(turns.index(turn) for turn in range(8))
+    assert max(later - earlier for earlier, later in zip([0, *first], [*first, 48], strict=True)) <= 8
