@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -31,7 +32,9 @@ def open_reader(atlas: Path) -> Engine:
             f"There is no atlas in {atlas}. `unitscope demo` makes one, "
             f"and so does `unitscope build SPEC --images DIR --atlas {atlas}`."
         )
-    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+    # Where nothing can be written, nothing changes, and SQLite cannot make the shared file that its log would need.
+    is_fixed = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro{'&immutable=1' if is_fixed else ''}"
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=10),
