@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 TIERS = {
     "slow": ("--run-slow", "runs a real model or a long build"),
@@ -86,3 +87,21 @@ def _no_network() -> Iterator[None]:
 
             patch.setattr(socket.socket, name, guarded)
         yield
+
+
+@pytest.fixture(scope="session")
+def fixture_atlas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small atlas with every kind of result in it, missing ones too."""
+    from tests.fixture_atlas import make_fixture_atlas
+
+    return make_fixture_atlas(tmp_path_factory.mktemp("atlas") / "fixture")
+
+
+@pytest.fixture(scope="session")
+def client(fixture_atlas: Path) -> Iterator[TestClient]:
+    """Return a client of the app over the small atlas."""
+    from app.main import create_app
+    from app.settings import AppSettings
+
+    with TestClient(create_app(AppSettings(fixture_atlas)), follow_redirects=False) as found:
+        yield found

@@ -17,7 +17,6 @@ from app.main import create_app
 from app.settings import AppSettings
 from precompute.store.writer import AtlasWriter
 
-pytest_plugins = ["tests.app_fixtures"]
 pytestmark = pytest.mark.browser
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]

@@ -23,7 +23,6 @@ from app.settings import AppSettings
 from app.templating import Templates
 from tests.fixture_atlas import HOSTILE_LABEL
 
-pytest_plugins = ["tests.app_fixtures"]
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 EXAMPLES = {
     "home": "/",

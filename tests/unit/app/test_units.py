@@ -13,7 +13,6 @@ from PIL import Image
 from precompute.store.arrays import weights_of
 from precompute.store.reader import AtlasReader
 
-pytest_plugins = ["tests.app_fixtures"]
 UNIT = "/api/v1/models/tiny_a/blocks.0.pw/7"
 FIELDS = {
     "unit": "model layer index kind receptive_field_px metrics histogram examples visualizations weights labels provenance links",
