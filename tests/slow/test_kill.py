@@ -18,12 +18,16 @@ from tests.tiny import write_images
 pytestmark = pytest.mark.slow
 
 NUM_KILLS = 20
+SHARE_OF_BUILD = (0.3, 1.0)
+"""Before that the libraries are still being loaded, and nothing can be hurt."""
 SPEC = "timm:test_resnet@random:0"
+LAYERS = ("conv1.0", "conv1.3", "layer1.0.conv1")
 
 
 def command(images: Path, atlas: Path) -> list[str]:
     """Return a build with every technique, a few pictures included."""
     words = [sys.executable, "-m", "precompute.cli", "build", SPEC, "--images", str(images), "--atlas", str(atlas)]
+    words += [word for layer in LAYERS for word in ("--layers", layer)]
     return [*words, "--quiet", "--units", "0-1"]
 
 
@@ -41,7 +45,7 @@ def test_killed_at_twenty_random_moments_and_resumed(tmp_path: Path) -> None:
             command(images, tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            code = build.wait(timeout=moments.uniform(0.25, 1.0) * usual)
+            code = build.wait(timeout=moments.uniform(*SHARE_OF_BUILD) * usual)
         except subprocess.TimeoutExpired:
             build.send_signal(signal.SIGKILL)
             build.wait()
