@@ -113,18 +113,34 @@ class _Run:
             schema.task.c.status != "done",
         )
         planned = {(item.layer, item.variant): set(item.units) for item in self.plan.items.get(technique, [])}
+        better = self._better_done(technique)
         mine = [
             row
             for row in rows
             if row["unit_start"] in planned.get((self.layer_names.get(row["layer_id"], ""), row["variant"]), ())
+            and (row["layer_id"], row["unit_start"], row["variant"]) not in better
         ]
         return sorted(mine, key=lambda row: (row["priority"], row["layer_id"], row["unit_start"]))
+
+    def _better_done(self, technique: str) -> set[tuple[int, int, str]]:
+        """Return layer, unit and variant of what need not be done: a better variant of it is, and must not be replaced."""
+        variants = {item.variant for item in self.plan.items.get(technique, [])}
+        better = {self.plan.techniques[technique].better_variant(variant): variant for variant in variants}
+        rows = self.writer.rows(
+            schema.task,
+            schema.task.c.model_id == self.plan.model_id,
+            schema.task.c.technique == technique,
+            schema.task.c.status == "done",
+            schema.task.c.variant.in_([name for name in better if name is not None]),
+        )
+        return {(row["layer_id"], row["unit_start"], better[row["variant"]]) for row in rows}
 
     # -- stimuli ---------------------------------------------------------------------------------------------------
 
     def store_stimuli(self) -> None:
         """Store what the model sees of every image, without loss."""
-        have = {row["stimulus_index"] for row in self._stimulus_rows()}
+        blobs = self.writer.blobs
+        have = {row["stimulus_index"] for row in self._stimulus_rows() if blobs.path(row["blob_sha256"], "webp").is_file()}
         missing = [ref for ref in self.plan.source.refs() if ref.index not in have]
         if not missing:
             return
@@ -188,7 +204,6 @@ class _Run:
             stage.advance()
         stage.close()
         self._checkpoint.unlink(missing_ok=True)
-        self._set_interest(observations)
 
     @property
     def _checkpoint(self) -> Path:
@@ -214,7 +229,7 @@ class _Run:
         for count in observe(self.plan.adapter, observations, batches, num_workers=self.plan.options.num_workers):
             done += count
             stage.advance(count)
-            if time.monotonic() - last > SECONDS_BETWEEN_CHECKPOINTS and done < len(refs):
+            if time.monotonic() - last > SECONDS_BETWEEN_CHECKPOINTS or done == len(refs):
                 self._keep(keep_state(observations, build_key, done))
                 last = time.monotonic()
         stage.close()
@@ -236,23 +251,24 @@ class _Run:
             stimuli = np.array([ref.index for ref in part], dtype=np.int32)
             yield Batch(stimuli, [ref.source for ref in part], np.stack(pixels))
 
-    def _set_interest(self, observations: Mapping[str, LayerObservation]) -> None:
-        """Let every layer's most selective units come first, and all layers in turn."""
-        rows = []
-        for technique, items in self.plan.items.items():
-            for item in items:
-                if item.is_per_unit and item.layer in observations:
-                    mine = [other.variant for other in items if other.layer == item.layer]
-                    rows += self._priority_rows(technique, item, observations, rank=mine.index(item.variant) * 1e9)
+    def _set_interest(self, technique: str) -> None:
+        """Let every layer's most selective units come first, and all layers in turn; from what is stored, so after a kill too."""
+        items = [item for item in self.plan.items[technique] if item.is_per_unit]
+        orders = {item.layer: order_of_interest(self._metrics(item.layer)) for item in items if self._metrics(item.layer)}
+        rows: list[dict[str, Any]] = []
+        for item in items:
+            if item.layer in orders:
+                mine = [other.variant for other in items if other.layer == item.layer]
+                rank = mine.index(item.variant) * 1e9
+                rows += self._priority_rows(technique, item, orders[item.layer], rank)
         self.writer.set_priorities(rows)
 
-    def _priority_rows(
-        self, technique: str, item: WorkItem, observations: Mapping[str, LayerObservation], *, rank: float
-    ) -> Iterator[dict[str, Any]]:
+    def _priority_rows(self, technique: str, item: WorkItem, order: np.ndarray, rank: float) -> Iterator[dict[str, Any]]:
         """Yield the new priority of each unit of an item: a job's worth of units of one layer, then of the next."""
-        number = order_of_turns(len(observations))[list(observations).index(item.layer)]
+        names = [layer.name for layer in self.plan.layers]
+        number = order_of_turns(len(names))[names.index(item.layer)]
         planned = set(item.units)
-        ordered = [int(unit) for unit in order_of_interest(observations[item.layer].metrics()) if unit in planned]
+        ordered = [int(unit) for unit in order if int(unit) in planned]
         for place, unit in enumerate(ordered):
             group, within = divmod(place, UNITS_PER_JOB)
             yield {
@@ -262,7 +278,7 @@ class _Run:
                 "task_start": unit,
                 "task_stop": unit + 1,
                 "task_variant": item.variant,
-                "new_priority": rank + group * len(observations) + number + within / UNITS_PER_JOB,
+                "new_priority": rank + group * len(names) + number + within / UNITS_PER_JOB,
             }
 
     # -- tasks -----------------------------------------------------------------------------------------------------
@@ -288,7 +304,12 @@ class _Run:
         layer = self.layer_names[row["layer_id"]]
         item = next(item for item in self.plan.items[row["technique"]] if item.layer == layer and item.variant == row["variant"])
         start = time.monotonic()
-        results = technique.compute(self.plan.context(observations=observations), item)
+        try:
+            results = list(technique.compute(self.plan.context(observations=observations), item))
+        except Exception as error:  # one layer must not end a build of hours; the ledger keeps the words
+            self.writer.fail_task(row, f"{type(error).__name__}: {error}")
+            self.failed.append(f"{technique.name} of {layer}: {error}")
+            return
         self.writer.finish_task(row, results, self.plan.layer_ids, self.plan.run_id, time.monotonic() - start)
         self.num_done += 1
 
@@ -297,6 +318,7 @@ class _Run:
         for name, technique in self.plan.techniques.items():
             if not any(item.is_per_unit for item in self.plan.items[name]):
                 continue
+            self._set_interest(name)
             rows = self.todo(name)
             if not rows:
                 continue

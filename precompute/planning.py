@@ -122,6 +122,7 @@ def make_plan(options: BuildOptions) -> Plan:
     source.check()
     model_id = check_model_id(options.name if options.name is not None else adapter.spec.name)
     layers = choose_layers(adapter, options.layers)
+    _refuse_empty_units(options, layers)
     chosen = {name: technique() for name, technique in TECHNIQUES.items() if not options.techniques or name in options.techniques}
     techniques = dict(sorted(chosen.items(), key=lambda pair: pair[1].position))
     plan = Plan(options, adapter, source, layers, techniques, {}, model_id, run_id=_run_id(options, adapter, source))
@@ -129,6 +130,16 @@ def make_plan(options: BuildOptions) -> Plan:
         name: [_limited(item, options) for item in technique.plan(plan.context())] for name, technique in techniques.items()
     }
     return plan
+
+
+def _refuse_empty_units(options: BuildOptions, layers: Sequence[LayerSpec]) -> None:
+    """Raise UsageError where `--units` names no unit of any layer."""
+    if options.units is not None and all(options.units[0] >= layer.num_units for layer in layers):
+        largest = max(layers, key=lambda layer: layer.num_units)
+        raise UsageError(
+            f"No chosen layer has unit {options.units[0]}: the largest, {largest.name!r}, has units 0 to {largest.num_units - 1}. "
+            "Choose others with --units A-B."
+        )
 
 
 def _limited(item: WorkItem, options: BuildOptions) -> WorkItem:
@@ -174,12 +185,16 @@ def parse_units(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, _, last = text.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
+    if not _is_number(first) or (last and not _is_number(last)):
         raise UsageError(f"--units {text!r} is not a range of units. Write --units 0-15.")
     bounds = (int(first), int(last or first))
     if bounds[0] > bounds[1]:
         raise UsageError(f"--units {text!r} ends before it begins. Write --units {bounds[1]}-{bounds[0]}.")
     return bounds
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def write_plan(plan: Plan, writer: AtlasWriter) -> None:
@@ -190,6 +205,7 @@ def write_plan(plan: Plan, writer: AtlasWriter) -> None:
     """
     adapter, source = plan.adapter, plan.source
     _refuse_other_model(plan, writer)
+    _refuse_other_seed(plan, writer)
     dataset = {
         "id": source.id,
         "title": source.title,
@@ -228,6 +244,15 @@ def _refuse_other_model(plan: Plan, writer: AtlasWriter) -> None:
                 f"The atlas in {plan.options.atlas} already holds a model {plan.model_id!r} with {what} ({row['spec']}). "
                 f"Give this one another name: --name {plan.model_id}-2. Nothing was changed."
             )
+
+
+def _refuse_other_seed(plan: Plan, writer: AtlasWriter) -> None:
+    seeds = {row["seed"] for row in writer.rows(schema.run, schema.run.c.model_id == plan.model_id)}
+    if seeds and seeds != {plan.options.seed}:
+        raise UsageError(
+            f"The model {plan.model_id!r} in {plan.options.atlas} was built with seed {min(seeds)}; seeds cannot be mixed. "
+            f"Give --seed {min(seeds)}, or build it beside under another name: --name {plan.model_id}-seed{plan.options.seed}."
+        )
 
 
 def _model_row(plan: Plan) -> dict[str, Any]:

@@ -48,9 +48,10 @@ def restore_state(data: bytes, observations: Mapping[str, LayerObservation], bui
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return 0
     numbers = json.loads(arrays.pop("numbers").tobytes())
-    if numbers["build"] != build or numbers["layers"] != list(observations):
+    if numbers["build"] != build or not set(observations) <= set(numbers["layers"]):
         return 0
-    for number, observation in enumerate(observations.values()):
+    for name, observation in observations.items():
+        number = numbers["layers"].index(name)
         if f"{number}/histogram/counts" in arrays and observation.histogram is None:
             empty = np.zeros(observation.spec.num_units)
             observation.histogram = Histogram.empty(empty, empty)

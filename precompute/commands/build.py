@@ -31,6 +31,7 @@ def add_commands(commands: Any) -> None:
             name, help=text, description=text, epilog=BUILD_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         add_build_arguments(parser)
+        parser.add_argument("--end-with", type=int, help=argparse.SUPPRESS)  # the process that started this one
         parser.set_defaults(run=run)
         if name == "plan":
             parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -88,8 +89,11 @@ def need_precompute() -> None:
 def run_build(arguments: argparse.Namespace) -> int:
     """Build, and report."""
     need_precompute()
+    from precompute.executors.process import end_with_parent
     from precompute.pipeline import build
 
+    if arguments.end_with is not None:
+        end_with_parent(arguments.end_with)
     report = build(options_from(arguments))
     print(
         f"{report.num_done} tasks done, {len(report.failed)} failed; "

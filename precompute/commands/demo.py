@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -53,18 +54,21 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
         return main(build_command(arguments))
     refuse_taken_port(arguments.host, arguments.port)
-    builder = subprocess.Popen([sys.executable, "-m", "precompute.cli", *build_command(arguments)])  # noqa: S603 - our own words
+    words = [sys.executable, "-m", "precompute.cli", *build_command(arguments), "--end-with", str(os.getpid())]
+    # A session of its own: Ctrl-C reaches the server alone, which then stops the build once.
+    builder = subprocess.Popen(words, start_new_session=True)  # noqa: S603 - our own words
     signal.signal(signal.SIGTERM, _stop)
     try:
         serve(arguments.atlas, arguments.host, arguments.port)
     finally:
-        if builder.poll() is None:
+        ended_before = builder.poll()
+        if ended_before is None:
             builder.send_signal(signal.SIGINT)
             try:
                 builder.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 builder.kill()
-    return 1 if builder.returncode not in (0, 1, -signal.SIGINT) else 0
+    return 1 if ended_before else 0
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from precompute.errors import ServeError
+from precompute.errors import ServeError, UsageError
 
 ATLAS_VARIABLE = "UNITSCOPE_ATLAS"
 
@@ -57,9 +57,10 @@ def refuse_taken_port(host: str, port: int) -> None:
 
     Raises:
         ServeError: It is not, or the address is not one of this machine.
+        UsageError: There is no such port.
     """
     if not 0 < port < 65536:
-        raise ServeError(f"There is no port {port}: choose one from 1 to 65535, for example --port 8000.")
+        raise UsageError(f"There is no port {port}: choose one from 1 to 65535, for example --port 8000.")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

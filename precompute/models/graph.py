@@ -50,12 +50,12 @@ class Field:
     """What one position of a value can see: theoretical, from the arithmetic of the operations.
 
     Attributes:
-        size_px: Side of the receptive field, or None where it is everything or unknown.
+        size_px: Height and width of the receptive field.
         stride_px: Distance of neighbouring positions.
         start_px: `(y, x)` of the first pixel that position (0, 0) sees; negative inside the padding.
     """
 
-    size_px: int | None
+    size_px: tuple[int, int]
     stride_px: int
     start_px: tuple[int, int]
 
@@ -96,7 +96,7 @@ def _point_of(trace: Trace, operation: Operation, fields: dict[int, Field]) -> L
     unit_axis = len(shape) - 1 if kind == "linear" else 1
     map_size = tuple(size for axis, size in enumerate(shape) if axis not in (0, unit_axis))
     field = fields.get(pre_value)
-    has_map = len(map_size) == 2 and field is not None
+    side, start = square_field(field) if len(map_size) == 2 and field is not None else (None, (0, 0))
     unit_kind: UnitKind = "neuron" if kind == "linear" else "stream" if kind == "add" else "channel"
     spec = LayerSpec(
         name=operation.module,
@@ -107,9 +107,9 @@ def _point_of(trace: Trace, operation: Operation, fields: dict[int, Field]) -> L
         map_size=map_size,
         operation=kind,
         nonlinearity=_name_of(trace, act) if act is not None else None,
-        receptive_field_px=field.size_px if field is not None and has_map else None,
-        stride_px=field.stride_px if field is not None and has_map else None,
-        offset_px=field.start_px if field is not None and has_map else (0, 0),
+        receptive_field_px=side,
+        stride_px=field.stride_px if field is not None and side is not None else None,
+        offset_px=start,
     )
     function = _function_of(trace, act) if act is not None else None
     return LayerPoint(spec, operation, norm, pre_value, act.output if act is not None else pre_value, boundary, function)
@@ -185,7 +185,7 @@ def receptive_fields(trace: Trace) -> dict[int, Field]:
     Gates that multiply a map by one number per channel (squeeze-and-excitation) see the whole image; they are left out, so
     the field is that of what the gate multiplies. Values that lost their map (global pooling) have no entry.
     """
-    fields = {trace.input: Field(1, 1, (0, 0))}
+    fields = {trace.input: Field((1, 1), 1, (0, 0))}
     for operation in trace.operations:
         field = _field_after(trace, operation, fields)
         if field is not None:
@@ -218,33 +218,37 @@ def _has_map_of(trace: Trace, value: int, shape: tuple[int, ...], name: str) -> 
     return len(sizes) == 4 and not (name == "mul" and sizes[2:] == (1, 1) and shape[2:] != (1, 1))
 
 
-def _slide(field: Field, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Field:
-    size = None if field.size_px is None else field.size_px + (kernel - 1) * dilation * field.stride_px
-    y, x = field.start_px
-    start = (y - padding[0] * field.stride_px, x - padding[1] * field.stride_px)
-    return Field(size, field.stride_px * stride, start)
+def _slide(field: Field, kernel: tuple[int, int], stride: int, padding: tuple[int, int], dilation: int) -> Field:
+    size = tuple(field.size_px[axis] + (kernel[axis] - 1) * dilation * field.stride_px for axis in (0, 1))
+    start = tuple(field.start_px[axis] - padding[axis] * field.stride_px for axis in (0, 1))
+    return Field((size[0], size[1]), field.stride_px * stride, (start[0], start[1]))
 
 
 def _union(fields: list[Field]) -> Field | None:
     if len({field.stride_px for field in fields}) > 1:
         return None
-    starts = [min(field.start_px[axis] for field in fields) for axis in (0, 1)]
-    start = (starts[0], starts[1])
-    if any(field.size_px is None for field in fields):
-        return Field(None, fields[0].stride_px, start)
-    size = max(field.start_px[axis] + (field.size_px or 0) - start[axis] for field in fields for axis in (0, 1))
-    return Field(size, fields[0].stride_px, start)
+    start = [min(field.start_px[axis] for field in fields) for axis in (0, 1)]
+    end = [max(field.start_px[axis] + field.size_px[axis] for field in fields) for axis in (0, 1)]
+    return Field((end[0] - start[0], end[1] - start[1]), fields[0].stride_px, (start[0], start[1]))
 
 
-def window_of(operation: Operation) -> tuple[int, int, tuple[int, int], int] | None:
-    """Return `(kernel, stride, (pad y, pad x), dilation)` of a convolution or pooling; the larger side where it is not square."""
+def square_field(field: Field) -> tuple[int, tuple[int, int]]:
+    """Return side and `(y, x)` start of the smallest square around a field, which is square itself unless kernels are not."""
+    side = max(field.size_px)
+    start = [field.start_px[axis] - (side - field.size_px[axis]) // 2 for axis in (0, 1)]
+    return side, (start[0], start[1])
+
+
+def window_of(operation: Operation) -> tuple[tuple[int, int], int, tuple[int, int], int] | None:
+    """Return `((height, width), stride, (pad y, pad x), dilation)` of a convolution or pooling."""
     arguments = operation.arguments
-    if operation.name == "convolution":
+    if operation.name == "convolution" and operation.kernel:
         stride, padding, dilation = arguments[3], arguments[4], arguments[5]
-        return (max(operation.kernel), max(stride), (padding[0], padding[-1]), max(dilation)) if operation.kernel else None
+        kernel = (operation.kernel[0], operation.kernel[-1])
+        return kernel, max(stride), (padding[0], padding[-1]), max(dilation)
     if operation.name in {"max_pool2d_with_indices", "avg_pool2d"}:
-        kernel = max(arguments[1])
-        stride = max(arguments[2]) if len(arguments) > 2 and arguments[2] else kernel
+        kernel = (arguments[1][0], arguments[1][-1])
+        stride = max(arguments[2]) if len(arguments) > 2 and arguments[2] else max(kernel)
         padding = arguments[3] if len(arguments) > 3 and arguments[3] else [0, 0]
         dilation = max(arguments[4]) if operation.name.startswith("max") and len(arguments) > 4 and arguments[4] else 1
         return (kernel, stride, (padding[0], padding[-1]), dilation)

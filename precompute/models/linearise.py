@@ -198,6 +198,9 @@ def _unchanged(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Wa
 
 
 def _through_view(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    # A fifth axis regroups the channels (shuffles): the walk would name the wrong units, so it ends here.
+    if 5 in {len(trace.shapes[operation.inputs[0]]), len(trace.shapes[operation.output])}:
+        return
     yield _Walk(operation.inputs[0], _unflatten(trace, operation, walk.array), walk.is_exact)
 
 

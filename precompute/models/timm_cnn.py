@@ -151,7 +151,9 @@ def _create(spec: ModelSpec, num_classes: int | None = None, *, pretrained: bool
         arguments["num_classes"] = num_classes
     try:
         return timm.create_model(spec.name, pretrained=pretrained, **arguments).eval()
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        if pretrained and not isinstance(error, TypeError):
+            raise
         raise UsageError(f"{spec.name} does not take these arguments: {', '.join(arguments)} ({error}).") from error
 
 
@@ -174,8 +176,8 @@ def _load_pretrained(spec: ModelSpec) -> tuple[nn.Module, Weights]:
 
 def _load_random(spec: ModelSpec) -> tuple[nn.Module, Weights]:
     text = spec.weights.removeprefix("random:")
-    if not text.isdigit():
-        raise UsageError(f"{text!r} is not a seed. Write @random:0, or another whole number.")
+    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise UsageError(f"{text!r} is not a seed. Write @random:0, or another whole number below 2^63.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(text))
         module = _create(spec)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -34,6 +35,7 @@ class AtlasWriter:
     def __init__(self, atlas: Path) -> None:
         self.atlas = atlas
         self.engine = open_writer(atlas)
+        self._lock = _lock(atlas)
         self.blobs = BlobStore(atlas / "blobs")
 
     def close(self) -> None:
@@ -41,6 +43,7 @@ class AtlasWriter:
         with self.engine.connect() as connection:
             connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
         self.engine.dispose()
+        self._lock.close()
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
@@ -188,6 +191,23 @@ class _Transaction:
             raise _plain(failure, self._writer.atlas) from failure
         if isinstance(error, OperationalError):
             raise _plain(error, self._writer.atlas) from error
+
+
+def _lock(atlas: Path) -> IO[str]:
+    """Take the atlas for this process until the file is closed or the process ends, however it ends.
+
+    Raises:
+        AtlasError: Another build has it.
+    """
+    file = (atlas / "build.lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise AtlasError(
+            f"Another build is writing to {atlas}. Wait until it ends, stop it, or choose another --atlas."
+        ) from error
+    return file
 
 
 _RESULT_TABLES = (schema.layer_link, schema.artifact, schema.unit_metric, schema.top_stimulus, schema.edge)

@@ -81,6 +81,10 @@ class Technique(ABC):
     summary: ClassVar[str]
     needs_pass: ClassVar[bool] = False
 
+    def better_variant(self, variant: str) -> str | None:
+        """Return the variant that makes this one needless where it is done, or None where there is none."""
+        return None
+
     @abstractmethod
     def plan(self, context: Context) -> list[WorkItem]:
         """Return what there is to do for the layers of the context."""

@@ -90,6 +90,11 @@ class FeatureVisualization(Technique):
     summary = "Images made from noise to drive this unit as far as they can, and how far they got."
     needs_pass = False
 
+    def better_variant(self, variant: str) -> str | None:
+        """Return the final picture of a draft."""
+        choice = Variant.parse(variant)
+        return str(Variant(choice.reduction, choice.sign, "final")) if choice.quality == "draft" else None
+
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
         leading: list[Choice] = [

@@ -73,7 +73,7 @@ def plain() -> nn.Module:
             tensors[f"{top[parts[0]]}.{parts[1]}"] = tensor
     model = timm.create_model(MODEL)
     model.load_state_dict(tensors, strict=True)
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

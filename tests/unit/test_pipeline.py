@@ -217,3 +217,44 @@ def test_layers_take_turns_from_every_depth() -> None:
     assert sorted(turns) == list(range(49))
     first = sorted(turns.index(turn) for turn in range(8))
     assert max(later - earlier for earlier, later in zip([0, *first], [*first, 48], strict=True)) <= 8
+
+
+def test_second_build_at_the_same_time_is_refused(options: BuildOptions) -> None:
+    writer = AtlasWriter(options.atlas)
+    with pytest.raises(AtlasError, match="Another build is writing to"):
+        build(options)
+    writer.close()
+    assert build(options).failed == []
+
+
+def test_seeds_are_not_mixed_and_units_must_exist(options: BuildOptions) -> None:
+    build(replace(options, layers=("stem",)))
+    with pytest.raises(UsageError, match="was built with seed 0; seeds cannot be mixed"):
+        build(replace(options, layers=("stem",), seed=5))
+    with pytest.raises(UsageError, match="No chosen layer has unit 99"):
+        build(replace(options, units=(99, 120)))
+
+
+def test_layer_that_fails_is_written_down_and_the_others_go_on(options: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    from precompute.techniques.weights import Weights
+
+    real = Weights.compute
+
+    def compute(self: Weights, context: Any, item: Any) -> Iterator[Any]:
+        if item.layer == "mix":
+            raise ZeroDivisionError("planted")
+        yield from real(self, context, item)
+
+    monkeypatch.setattr(Weights, "compute", compute)
+    report = build(options)
+    assert report.failed == ["weights of mix: planted"]
+    monkeypatch.undo()
+    assert build(options).num_done == 1
+
+
+def test_stored_image_that_went_away_is_stored_again(options: BuildOptions) -> None:
+    build(options)
+    victim = sorted((options.atlas / "blobs").glob("??/*.webp"))[0]
+    victim.unlink()
+    build(options)
+    assert verify(options.atlas).problems == []
