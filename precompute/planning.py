@@ -137,7 +137,7 @@ def _refuse_empty_units(options: BuildOptions, layers: Sequence[LayerSpec]) -> N
     if options.units is not None and all(options.units[0] >= layer.num_units for layer in layers):
         largest = max(layers, key=lambda layer: layer.num_units)
         raise UsageError(
-            f"No chosen layer has unit {options.units[0]}: the largest, {largest.name!r}, has units 0 to {largest.num_units - 1}. "
+            f"No chosen layer has unit {options.units[0]}: the largest, {largest.name!r}, has 0 to {largest.num_units - 1}. "
             "Choose others with --units A-B."
         )
 
