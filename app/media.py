@@ -83,7 +83,15 @@ class Media:
             raise UnknownName("picture", str(unit), (), where=layer.name, hint="Nothing of this unit is built yet.")
         version = thumbs.version_of(catalog.model.dataset_id, found)
         key = f"thumb|{catalog.model.id}|{layer.name}|{unit}|{version}"
-        return self._kept(key, asked == version, lambda: compose.thumb_file(reader, catalog, layer, found, THUMB_PX) or b"")
+        missing = UnknownName("picture", str(unit), (), where=layer.name, hint="`unitscope verify` lists what is gone.")
+
+        def make() -> bytes:
+            data = compose.thumb_file(reader, catalog, layer, found, THUMB_PX)
+            if data is None:
+                raise missing
+            return data
+
+        return self._kept(key, asked == version, make)
 
     def sheet(self, request: Request) -> Response:
         """Answer with the small pictures of many units side by side."""
@@ -152,9 +160,12 @@ def _keep(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
     except OSError:
         return
 
