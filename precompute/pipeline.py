@@ -25,6 +25,7 @@ from precompute.activations.observation import LayerObservation, sources_repeat
 from precompute.domain import BlobData, StimulusRef
 from precompute.executors.local import Job, LocalExecutor
 from precompute.executors.process import tune_process
+from precompute.interest import order_of_interest, order_of_turns
 from precompute.planning import BuildOptions, Plan, make_plan, write_plan
 from precompute.progress import Stage
 from precompute.stimuli.base import UnusableImage
@@ -36,9 +37,6 @@ from precompute.techniques.base import WorkItem
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 STIMULI_PER_TRANSACTION = 64
 UNITS_PER_JOB = 16
-HARDLY_ACTIVE = 0.002
-MOSTLY_ACTIVE = 0.5
-"""Shares of positions between which a unit is taken to be about something."""
 
 
 @dataclass(frozen=True)
@@ -382,28 +380,3 @@ def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         group.append(row)
     if group:
         yield group
-
-
-def order_of_turns(count: int) -> list[int]:
-    """Return for each of `count` layers when its turn is, so that whoever stops early has seen some of every depth.
-
-    >>> order_of_turns(8)
-    [0, 4, 2, 6, 1, 5, 3, 7]
-    """
-    bits = max(1, (count - 1).bit_length())
-    mirrored = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(count)]
-    return [sorted(mirrored).index(number) for number in mirrored]
-
-
-def order_of_interest(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the units of a layer, most interesting first: selective ones (high sparsity) that still answer now and then.
-
-    Units that are almost always on come next, then those that hardly any image wakes: their sparsity is huge by accident.
-
-    Args:
-        metrics: `sparsity` and `fraction_active` of each unit.
-    """
-    sparsity = np.nan_to_num(metrics["sparsity"], nan=-np.inf)
-    active = metrics["fraction_active"]
-    kind = np.where(active < HARDLY_ACTIVE, 2, np.where(active > MOSTLY_ACTIVE, 1, 0))
-    return np.lexsort((np.arange(len(sparsity)), -sparsity, kind))

@@ -18,7 +18,8 @@ from precompute import pipeline
 from precompute.cli import main
 from precompute.domain import BlobData
 from precompute.errors import AtlasError, PublicError, UnknownName, UsageError
-from precompute.pipeline import build, order_of_interest, order_of_turns
+from precompute.interest import order_of_interest, order_of_turns
+from precompute.pipeline import build
 from precompute.planning import BuildOptions, choose_layers, parse_units
 from precompute.store.blobs import BlobStore
 from precompute.store.verify import verify
