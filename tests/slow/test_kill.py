@@ -39,7 +39,7 @@ def test_killed_at_twenty_random_moments_and_resumed(tmp_path: Path) -> None:
     usual = time.monotonic() - start
     whole = dump(tmp_path / "whole")
     moments = random.Random(0)
-    kills = 0
+    kills = finished = 0
     while kills < NUM_KILLS:
         build = subprocess.Popen(
             command(images, tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -54,7 +54,8 @@ def test_killed_at_twenty_random_moments_and_resumed(tmp_path: Path) -> None:
         assert code == 0
         assert dump(tmp_path / "killed") == whole
         # It came through: the remaining kills hit another build from the start.
-        (tmp_path / "killed").rename(tmp_path / f"finished-{kills}")
+        finished += 1
+        (tmp_path / "killed").rename(tmp_path / f"finished-{finished}")
     subprocess.run(command(images, tmp_path / "killed"), check=True, capture_output=True)
     assert dump(tmp_path / "killed") == whole
     assert verify(tmp_path / "killed").problems == []
