@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from precompute.activations.histogram import Histogram
 from precompute.activations.observation import LayerObservation
 from precompute.activations.ranking import CappedRanking
 
@@ -52,9 +51,6 @@ def restore_state(data: bytes, observations: Mapping[str, LayerObservation], bui
         return 0
     for name, observation in observations.items():
         number = numbers["layers"].index(name)
-        if f"{number}/histogram/counts" in arrays and observation.histogram is None:
-            empty = np.zeros(observation.spec.num_units)
-            observation.histogram = Histogram.empty(empty, empty)
         _restore(observation, f"{number}", arrays, numbers)
     return int(numbers["num_done"])
 

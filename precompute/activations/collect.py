@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from precompute.activations.observation import MAX_PER_SOURCE, LayerObservation, Sample
-from precompute.activations.summary import BatchSummary, Wanted, summarise
+from precompute.activations.summary import BatchSummary, Known, summarise
 from precompute.domain import LayerSpec
 from precompute.errors import UsageError
 from precompute.models.base import ModelAdapter, units_first
@@ -87,8 +87,8 @@ def observe(
     with ThreadPoolExecutor(num_workers) as pool:
         try:
             for batch in batches:
-                wanted = {name: observation.wanted(batch.stimuli, batch.sources) for name, observation in observations.items()}
-                waiting.append((batch, pool.submit(summarise_batch, adapter, observations, batch, wanted, batch_size)))
+                known = {name: observation.known(batch.stimuli, batch.sources) for name, observation in observations.items()}
+                waiting.append((batch, pool.submit(summarise_batch, adapter, observations, batch, known, batch_size)))
                 while len(waiting) > num_workers:
                     yield _merge(observations, *waiting.popleft())
             while waiting:
@@ -108,7 +108,7 @@ def summarise_batch(
     adapter: ModelAdapter,
     observations: Mapping[str, LayerObservation],
     batch: Batch,
-    wanted: Mapping[str, Wanted],
+    known: Mapping[str, Known],
     batch_size: int,
 ) -> dict[str, BatchSummary]:
     """Run one batch and summarise every layer as soon as it has run.
@@ -117,7 +117,7 @@ def summarise_batch(
         adapter: The model.
         observations: Say which layers to read, and how; not changed.
         batch: The images.
-        wanted: For which images positions are needed, by layer.
+        known: What the images before tell, by layer.
         batch_size: The batch is filled up to this many images.
     """
     num_images = len(batch.stimuli)
@@ -127,7 +127,7 @@ def summarise_batch(
         observation = observations[name]
         view = units_first(tensor, observation.spec.unit_axis)[:num_images].transpose(1, 2)
         try:
-            summaries[name] = summarise(view, observation.reading, wanted[name])
+            summaries[name] = summarise(view, observation.reading, known[name])
         except FloatingPointError as error:
             raise UsageError(NOT_FINITE.format(layer=name)) from error
 

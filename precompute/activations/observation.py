@@ -12,7 +12,7 @@ from torch import Tensor
 from precompute.activations.histogram import Histogram
 from precompute.activations.moments import Moments
 from precompute.activations.ranking import CappedRanking, Ranking
-from precompute.activations.summary import BatchSummary, Reading, Wanted
+from precompute.activations.summary import BatchSummary, Known, Reading
 from precompute.domain import LayerSpec, stable_hash
 
 NUM_TOP = 24
@@ -57,6 +57,12 @@ class Sample:
         order = np.random.default_rng(stable_hash("sample", seed, num_images)).permutation(num_images)
         return cls(np.sort(order[:size]).astype(np.int32))
 
+    def places_of(self, stimuli: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of some images are in the sample, bool `[image]`, and the places in it of those that are."""
+        places = np.minimum(np.searchsorted(self.members, stimuli), len(self.members) - 1)
+        is_sampled = self.members[places] == stimuli
+        return is_sampled, places[is_sampled]
+
 
 @dataclass
 class LayerObservation:
@@ -69,7 +75,7 @@ class LayerObservation:
         num_images: Seen so far.
         top, bottom: The lists.
         sample_key, sample_position: `[unit, place]` of the sampled images.
-        moments, histogram, num_active, lowest: As in a batch, over all images.
+        moments, histogram, num_active, lowest: As in a batch, over all images; `num_active` is zero where the histogram tells.
         extremes: float32 `[unit]` by name: `channel_mean_max`, `channel_mean_min`, `centre_max`, `centre_min`.
     """
 
@@ -81,7 +87,7 @@ class LayerObservation:
     sample_key: np.ndarray
     sample_position: np.ndarray
     moments: Moments
-    histogram: Histogram | None = None
+    histogram: Histogram
     num_active: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     lowest: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     extremes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -103,6 +109,7 @@ class LayerObservation:
             sample_key=np.full((units, size), -np.inf, dtype=np.float32),
             sample_position=np.zeros((units, size), dtype=np.int32),
             moments=Moments.empty(units),
+            histogram=Histogram.empty(units),
             num_active=np.zeros(units, dtype=np.int64),
             lowest=infinite.copy(),
             extremes={
@@ -113,15 +120,12 @@ class LayerObservation:
             },
         )
 
-    def wanted(self, stimuli: np.ndarray, sources: list[str]) -> Wanted:
-        """Return for which of these images the positions will be needed."""
-        starts = [place for place in range(len(sources)) if place == 0 or sources[place] != sources[place - 1]]
-        runs = tuple(slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(sources)], strict=True))
-        is_sampled = np.isin(stimuli, self.sample.members)
-        is_one_run = len(runs) == 1
-        high = self.top.threshold(sources[0] if is_one_run else None)
-        low = self.bottom.threshold(sources[0] if is_one_run else None)
-        return Wanted(high, -low, is_sampled, runs, self.top.max_per_source)
+    def known(self, stimuli: np.ndarray, sources: list[str]) -> Known:
+        """Return what the images so far tell of the next ones."""
+        source = sources[0] if len(set(sources)) == 1 else None
+        high, low = self.top.threshold(source), self.bottom.threshold(source)
+        is_sampled, _ = self.sample.places_of(stimuli)
+        return Known(high, -low, is_sampled, self.histogram.exponent.copy(), self.histogram.origin.copy())
 
     def add(self, summary: BatchSummary, stimuli: np.ndarray, sources: list[str]) -> None:
         """Add one batch.
@@ -131,15 +135,15 @@ class LayerObservation:
             stimuli: int32 `[image]`, indices of its stimuli.
             sources: `[image]`, the photograph or file of each.
         """
-        self.top.insert(sources, summary.key.T, stimuli, summary.high_position.T)
-        self.bottom.insert(sources, -summary.low.T, stimuli, summary.low_position.T)
-        is_sampled = np.isin(stimuli, self.sample.members)
-        places = np.searchsorted(self.sample.members, stimuli[is_sampled])
+        self.top.insert(sources, summary.key, stimuli, summary.high_position)
+        self.bottom.insert(sources, -summary.low, stimuli, summary.low_position)
+        is_sampled, places = self.sample.places_of(stimuli)
         self.sample_key[:, places] = summary.key[is_sampled].T
         self.sample_position[:, places] = summary.high_position[is_sampled].T
         self.moments = self.moments.merged(summary.moments)
-        self.histogram = summary.histogram if self.histogram is None else self.histogram.merged(summary.histogram)
-        self.num_active = self.num_active + summary.num_active
+        self.histogram.add(summary.histogram)
+        if summary.num_active is not None:
+            self.num_active = self.num_active + summary.num_active
         self.lowest = np.minimum(self.lowest, summary.low.min(axis=0))
         for name, values in (("channel_mean", summary.mean), ("centre", summary.centre)):
             self.extremes[f"{name}_max"] = np.maximum(self.extremes[f"{name}_max"], values.max(axis=0))
@@ -157,10 +161,13 @@ class LayerObservation:
             "max": highest.astype(np.float64),
             "min": self.lowest.astype(np.float64),
             "std": self.moments.std(),
-            "fraction_active": self.num_active / count,
+            "fraction_active": self._num_active() / count,
             "sparsity": self.moments.excess_kurtosis(),
             **{name: values.astype(np.float64) for name, values in self.extremes.items()},
         }
+
+    def _num_active(self) -> np.ndarray:
+        return self.histogram.num_above_zero() if self.reading.sign_is_kept else self.num_active
 
     def activation_of(self, key: np.ndarray) -> np.ndarray:
         """Return the activation that belongs to what lists are ranked by."""

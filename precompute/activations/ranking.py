@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from precompute.activations.kernels import insert_lists, insert_run
 
 NO_STIMULUS = -1
 
@@ -38,23 +41,9 @@ class Ranking:
         """Return float32 `[unit]`: what a newcomer must exceed."""
         return self.key[:, -1]
 
-    def insert(self, units: np.ndarray, key: np.ndarray, stimulus: np.ndarray, position: np.ndarray) -> None:
-        """Insert candidates `[unit, candidate]` of some units; ties keep the order in which they came.
-
-        Args:
-            units: int `[unit]`, whose lists these are.
-            key: `[unit, candidate]`; `-inf` stands for no candidate.
-            stimulus: `[unit, candidate]`.
-            position: `[unit, candidate]`, flat.
-        """
-        length = self.key.shape[1]
-        keys = np.concatenate([self.key[units], key], axis=1)
-        stimuli = np.concatenate([self.stimulus[units], stimulus], axis=1)
-        positions = np.concatenate([self.position[units], position], axis=1)
-        order = np.argsort(-keys, axis=1, kind="stable")[:, :length]
-        self.key[units] = np.take_along_axis(keys, order, axis=1)
-        self.stimulus[units] = np.take_along_axis(stimuli, order, axis=1)
-        self.position[units] = np.take_along_axis(positions, order, axis=1)
+    def clear(self) -> None:
+        """Drop all entries."""
+        self.key[:], self.stimulus[:], self.position[:] = -np.inf, NO_STIMULUS, 0
 
 
 class CappedRanking:
@@ -74,7 +63,6 @@ class CappedRanking:
         self.max_per_source = max_per_source
         self.current = Ranking.empty(num_units, max_per_source) if max_per_source else None
         self.current_source: str | None = None
-        self._all_units = np.arange(num_units)
 
     def threshold(self, source: str | None = None) -> np.ndarray:
         """Return float32 `[unit]`: keys up to this can never enter; higher while `source` goes on that has its share already."""
@@ -83,24 +71,19 @@ class CappedRanking:
         return self.best.threshold.copy()
 
     def insert(self, sources: list[str], key: np.ndarray, stimulus: np.ndarray, position: np.ndarray) -> None:
-        """Insert candidates of all units.
+        """Insert candidates of all units; of equals the earlier stays before.
 
         Args:
             sources: Of each candidate, `[candidate]`.
-            key: float32 `[unit, candidate]`; `-inf` stands for no candidate.
+            key: float32 `[candidate, unit]`.
             stimulus: int32 `[candidate]`.
-            position: int32 `[unit, candidate]`.
+            position: int32 `[candidate, unit]`.
         """
-        if self.current is None:
-            self._insert_into(self.best, key, stimulus, position)
-            return
-        start = 0
-        for place, source in enumerate([*sources, None]):
-            if place > start and (source is None or source != sources[start]):
-                self._begin(sources[start])
-                run = slice(start, place)
-                self._insert_into(self.current, key[:, run], stimulus[run], position[:, run])
-                start = place
+        into = self.best if self.current is None else self.current
+        for start, stop in runs_of(sources) if self.current is not None else [(0, len(sources))]:
+            self._begin(sources[start])
+            floor = self.best.threshold.copy()
+            insert_run(start, stop, key, stimulus, position, floor, into.key, into.stimulus, into.position)
 
     def finish(self) -> Ranking:
         """Return the final lists."""
@@ -108,16 +91,21 @@ class CappedRanking:
         return self.best
 
     def _begin(self, source: str | None) -> None:
+        """Let the list of the source before enter the ranking, if `source` is another."""
         if self.current is None or source == self.current_source:
             return
         if self.current_source is not None:
-            current = self.current
-            self.best.insert(self._all_units, current.key, current.stimulus, current.position)
-            self.current = Ranking.empty(len(self._all_units), self.current.key.shape[1])
+            current, best = self.current, self.best
+            insert_lists(current.key, current.stimulus, current.position, best.key, best.stimulus, best.position)
+            current.clear()
         self.current_source = source
 
-    def _insert_into(self, ranking: Ranking, key: np.ndarray, stimulus: np.ndarray, position: np.ndarray) -> None:
-        units = np.flatnonzero((key > np.maximum(ranking.threshold, self.best.threshold)[:, None]).any(axis=1))
-        if len(units):
-            stimuli = np.broadcast_to(stimulus, (len(units), len(stimulus)))
-            ranking.insert(units, key[units], stimuli, position[units])
+
+def runs_of(sources: Sequence[str]) -> list[tuple[int, int]]:
+    """Return `(start, stop)` of each run of equal neighbours.
+
+    >>> runs_of(["cat", "cat", "cup"])
+    [(0, 2), (2, 3)]
+    """
+    starts = [place for place in range(len(sources)) if place == 0 or sources[place] != sources[place - 1]]
+    return list(zip(starts, [*starts[1:], len(sources)], strict=True))

@@ -24,8 +24,8 @@ from precompute.models.base import ModelAdapter, load_model
 from precompute.stimuli.sources import open_source
 
 SPEC = "timm:tf_efficientnet_lite0@pip"
-ROUNDS = 5
-NUM_BATCHES = 4
+ROUNDS = 7
+NUM_BATCHES = 8
 NUM_WARM = 24
 """Batches beforehand: at the start of a pass every image enters every list, later few do; a build is mostly later."""
 

@@ -65,6 +65,9 @@ def _without_norm(norm: nn.Module) -> nn.Module | None:
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     if isinstance(norm, nn.BatchNorm2d) and set(children) == {"drop", "act"}:
+        if isinstance(children["act"], nn.ReLU | nn.Hardtanh):
+            # Nothing else reads what the convolution made, and hooks see it before: it need not be written anew.
+            children["act"].inplace = True
         return FoldedNorm(children["drop"], children["act"])
     return None
 

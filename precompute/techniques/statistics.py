@@ -38,7 +38,7 @@ class Statistics(Technique):
     def compute(self, context: Context, item: WorkItem) -> Iterator[Result]:
         """Yield the metrics and the histogram of every unit."""
         observation = context.observations[item.layer]
-        if not isinstance(observation, LayerObservation) or observation.histogram is None:
+        if not isinstance(observation, LayerObservation):
             raise TypeError(f"the pass saw nothing of {item.layer}")
         metrics = observation.metrics()
         for unit in item.units:
