@@ -83,14 +83,17 @@ def observe(
     Raises:
         UsageError: A layer gives numbers that are not finite.
     """
+    is_under_way = all(observation.num_images for observation in observations.values())
     waiting: deque[tuple[Batch, Future[dict[str, BatchSummary]]]] = deque()
     with ThreadPoolExecutor(num_workers) as pool:
         try:
             for batch in batches:
                 known = {name: observation.known(batch.stimuli, batch.sources) for name, observation in observations.items()}
                 waiting.append((batch, pool.submit(summarise_batch, adapter, observations, batch, known, batch_size)))
-                while len(waiting) > num_workers:
+                # All others need what the first one finds.
+                while len(waiting) > (num_workers if is_under_way else 0):
                     yield _merge(observations, *waiting.popleft())
+                    is_under_way = True
             while waiting:
                 yield _merge(observations, *waiting.popleft())
         finally:

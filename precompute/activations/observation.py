@@ -108,7 +108,7 @@ class LayerObservation:
             bottom=CappedRanking(units, NUM_BOTTOM, max_per_source),
             sample_key=np.full((units, size), -np.inf, dtype=np.float32),
             sample_position=np.zeros((units, size), dtype=np.int32),
-            moments=Moments.empty(units),
+            moments=Moments.empty(np.full(units, np.nan, dtype=np.float32)),
             histogram=Histogram.empty(units),
             num_active=np.zeros(units, dtype=np.int64),
             lowest=infinite.copy(),
@@ -125,7 +125,8 @@ class LayerObservation:
         source = sources[0] if len(set(sources)) == 1 else None
         high, low = self.top.threshold(source), self.bottom.threshold(source)
         is_sampled, _ = self.sample.places_of(stimuli)
-        return Known(high, -low, is_sampled, self.histogram.exponent.copy(), self.histogram.origin.copy())
+        pivot = self.moments.pivot if self.num_images else None
+        return Known(high, -low, is_sampled, pivot, self.histogram.exponent.copy(), self.histogram.origin.copy())
 
     def add(self, summary: BatchSummary, stimuli: np.ndarray, sources: list[str]) -> None:
         """Add one batch.
@@ -140,7 +141,9 @@ class LayerObservation:
         is_sampled, places = self.sample.places_of(stimuli)
         self.sample_key[:, places] = summary.key[is_sampled].T
         self.sample_position[:, places] = summary.high_position[is_sampled].T
-        self.moments = self.moments.merged(summary.moments)
+        if self.num_images == 0:
+            self.moments = Moments.empty(summary.moments.pivot)
+        self.moments.add(summary.moments)
         self.histogram.add(summary.histogram)
         if summary.num_active is not None:
             self.num_active = self.num_active + summary.num_active
@@ -157,7 +160,7 @@ class LayerObservation:
         count = max(self.moments.count, 1)
         highest = self.activation_of(self.top.finish().key[:, 0])
         return {
-            "mean": self.moments.mean,
+            "mean": self.moments.mean(),
             "max": highest.astype(np.float64),
             "min": self.lowest.astype(np.float64),
             "std": self.moments.std(),

@@ -12,7 +12,7 @@ from precompute.activations.histogram import NUM_BINS, Histogram
 from precompute.activations.kernels import find_positions, read_maps
 from precompute.activations.moments import Moments
 
-NUM_FOR_PIVOT = 64
+NUM_FOR_PIVOT = 1024
 CLAMPS = {None: (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
 MONOTONE = {
     None,
@@ -91,12 +91,14 @@ class Known:
     Attributes:
         high, low: float32 `[unit]`: positions are needed only of keys above `high` and smallest pre-activations below `low`.
         sample: bool `[image]`: and of the images in the sample.
+        pivot: float32 `[unit]`, a number near the mean activation; None for the first batch, which finds it.
         exponent, origin: int64 `[unit]`, the grids that the histograms so far have; changed by the one batch.
     """
 
     high: np.ndarray
     low: np.ndarray
     sample: np.ndarray
+    pivot: np.ndarray | None
     exponent: np.ndarray
     origin: np.ndarray
 
@@ -115,10 +117,11 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
     flat = tensor if tensor.is_contiguous() else tensor.contiguous()
     images, positions, units = flat.shape
     values, bounds = flat.numpy(), np.array(CLAMPS.get(reading.nonlinearity, (-np.inf, np.inf)), dtype=np.float32)
-    pivot = _pivot(flat, reading)
+    moments = Moments.empty(_pivot(flat, reading) if known.pivot is None else known.pivot)
+    moments.count = images * positions
     high, low = np.empty((images, units), dtype=np.float32), np.empty((images, units), dtype=np.float32)
     high_start, low_start = np.zeros((images, units), dtype=np.int32), np.zeros((images, units), dtype=np.int32)
-    total, sums = np.empty((images, units)), np.zeros((4, units))
+    total = np.empty((images, units))
     histogram = Histogram(known.exponent, known.origin, np.zeros((units, NUM_BINS), dtype=np.uint32))
     grid = (histogram.exponent, histogram.origin, histogram.counts)
     function = None if reading.nonlinearity in CLAMPS else reading.function
@@ -126,7 +129,7 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
     for some in [slice(0, images)] if function is None else [slice(image, image + 1) for image in range(images)]:
         activation = None if function is None else function(flat[some].clone()).numpy()
         found = (high[some], low[some], high_start[some], low_start[some], total[some])
-        if not read_maps(values[some], activation, bounds, pivot, *grid, *found, sums):
+        if not read_maps(values[some], activation, bounds, moments.pivot, *grid, *found, moments.sums):
             raise FloatingPointError
     result = BatchSummary(
         high,
@@ -135,7 +138,7 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
         values[:, reading.centre].copy(),
         np.zeros((images, units), dtype=np.int32),
         np.zeros((images, units), dtype=np.int32),
-        Moments.around(pivot, images * positions, sums),
+        moments,
         histogram,
         _num_active(flat, reading),
     )
