@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import FileResponse
 
 from app import compose, drawing, strips, thumbs
 from app.dependencies import AtlasDoor, check_unit
+from app.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
@@ -38,6 +36,7 @@ class Media:
 
     def __init__(self, door: AtlasDoor) -> None:
         self._door = door
+        self._kept_pictures = KeptPictures(door.settings.atlas / "cache", door.settings.max_composed_bytes)
 
     def router(self) -> APIRouter:
         """Return the routes of all files."""
@@ -143,31 +142,15 @@ class Media:
 
     def _kept(self, key: str, is_current: bool, make: Callable[[], bytes]) -> Response:
         """Answer with a composed picture; `is_current` says that the address names this very version."""
-        settings = self._door.settings
         digest = hashlib.sha256(key.encode()).hexdigest()
-        path = settings.atlas / "cache" / digest[:2] / f"{digest}.webp"
         headers = {"Cache-Control": IMMUTABLE if is_current else "no-cache"}
-        if path.is_file():
+        path = self._kept_pictures.find(digest)
+        if path is not None:
             return FileResponse(path, media_type="image/webp", headers=headers)
         data = make()
-        if settings.keeps_composed and is_current:
-            _keep(path, data)
+        if is_current:
+            self._kept_pictures.keep(digest, data)
         return Response(data, headers=headers, media_type="image/webp")
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all; a folder that cannot be written is no reason to stop."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def _parse_units(catalog: Catalog, text: str) -> list[tuple[LayerRecord, int]]:

@@ -14,10 +14,10 @@ class AppSettings:
         atlas: Folder of the atlas that is shown; it need not exist yet.
         static: Folder of style sheets and scripts.
         templates: Folder of the page templates.
-        keeps_composed: Whether strips and sheets of pictures that were composed once are kept under `ATLAS/cache`.
+        max_composed_bytes: How much of the strips and sheets that were composed once is kept under `ATLAS/cache`; 0 for none.
     """
 
     atlas: Path
     static: Path = Path(__file__).resolve().parent.parent / "static"
     templates: Path = Path(__file__).resolve().parent.parent / "templates"
-    keeps_composed: bool = True
+    max_composed_bytes: int = 4 << 30
