@@ -123,8 +123,7 @@ def make_plan(options: BuildOptions) -> Plan:
     model_id = check_model_id(options.name if options.name is not None else adapter.spec.name)
     layers = choose_layers(adapter, options.layers)
     _refuse_empty_units(options, layers)
-    chosen = {name: technique() for name, technique in TECHNIQUES.items() if not options.techniques or name in options.techniques}
-    techniques = dict(sorted(chosen.items(), key=lambda pair: pair[1].position))
+    techniques = choose_techniques(options.techniques)
     plan = Plan(options, adapter, source, layers, techniques, {}, model_id, run_id=_run_id(options, adapter, source))
     plan.items = {
         name: [_limited(item, options) for item in technique.plan(plan.context())] for name, technique in techniques.items()
@@ -164,6 +163,15 @@ def choose_layers(adapter: ModelAdapter, patterns: Iterable[str]) -> list[LayerS
             hint = f"`unitscope layers {adapter.spec}` lists them; quote patterns with '*'."
             raise UnknownName("layer", pattern, [layer.name for layer in everything], where=adapter.title, hint=hint)
     return [layer for layer in everything if any(fnmatchcase(layer.name, pattern) for pattern in wanted)]
+
+
+def choose_techniques(names: Iterable[str]) -> dict[str, Technique]:
+    """Return some techniques and those that they need, in order of their place on the page; all where none is named."""
+    wanted = list(names) or [name for name, _ in TECHNIQUES.items()]
+    for name in wanted:  # grows while it is read
+        wanted += [needed for needed in TECHNIQUES.get(name).needs if needed not in wanted]
+    chosen = [TECHNIQUES.get(name)() for name in dict.fromkeys(wanted)]
+    return {technique.name: technique for technique in sorted(chosen, key=lambda technique: technique.position)}
 
 
 def code_version() -> str:

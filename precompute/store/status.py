@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from precompute.store import schema
-from precompute.store.engine import open_reader
+from precompute.store.engine import database_path, open_reader
 
 MAX_ERRORS = 20
 
@@ -63,6 +63,28 @@ def read_status(atlas: Path) -> dict[str, Any]:
             }
         )
     return {"atlas": str(atlas), "models": result}
+
+
+def done_tasks(atlas: Path, model_id: str) -> set[tuple[str, str, str, int]]:
+    """Return technique, layer, variant and first unit of each task that is done; nothing where there is no atlas yet.
+
+    Raises:
+        AtlasError: Its schema is another.
+    """
+    if not database_path(atlas).is_file():
+        return set()
+    engine = open_reader(atlas)
+    task, layer = schema.task, schema.layer
+    query = (
+        select(task.c.technique, layer.c.name, task.c.variant, task.c.unit_start)
+        .join(layer, layer.c.id == task.c.layer_id)
+        .where(task.c.model_id == model_id, task.c.status == "done")
+    )
+    try:
+        with engine.connect() as connection:
+            return {(technique, name, variant, unit) for technique, name, variant, unit in connection.execute(query)}
+    finally:
+        engine.dispose()
 
 
 def _totals(rows: list[tuple[str, int]]) -> dict[str, int]:

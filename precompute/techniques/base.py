@@ -73,6 +73,7 @@ class Technique(ABC):
         position: Its place on the page.
         summary: One sentence for a newcomer.
         needs_pass: Whether it reads what the pass over the stimuli kept.
+        needs: Names of techniques whose results it reads; they are built too.
     """
 
     name: ClassVar[str]
@@ -80,6 +81,7 @@ class Technique(ABC):
     position: ClassVar[int]
     summary: ClassVar[str]
     needs_pass: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def better_variant(self, variant: str) -> str | None:
         """Return the variant that makes this one needless where it is done, or None where there is none."""

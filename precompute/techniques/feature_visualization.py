@@ -88,7 +88,7 @@ class FeatureVisualization(Technique):
     title = "Feature visualization"
     position = 10
     summary = "Images made from noise to drive this unit as far as they can, and how far they got."
-    needs_pass = False
+    needs = ("statistics",)  # what a picture reached is compared with what the images reach
 
     def better_variant(self, variant: str) -> str | None:
         """Return the final picture of a draft."""

@@ -1,0 +1,85 @@
+"""What a build is to do: techniques, what is left, and that better results are not replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from precompute import pipeline
+from precompute.cli import main
+from precompute.executors.local import Job, JobOutcome
+from precompute.pipeline import build
+from precompute.planning import BuildOptions, choose_techniques
+from tests.tiny import write_images
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Iterator[BuildOptions]:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    write_images(str(folder), 12)
+    count = torch.get_num_threads()
+    yield BuildOptions(
+        "tiny:net@random:0", str(folder), tmp_path / "atlas", layers=("stem",), techniques=("statistics",), is_quiet=True
+    )
+    torch.set_num_threads(count)
+
+
+class FakeExecutor:
+    """Does nothing, and remembers what it was to do."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+
+    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, JobOutcome]]:
+        for job in jobs:
+            self.jobs.append(job)
+            yield job, JobOutcome()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_what_a_technique_needs_is_built_too(options: BuildOptions) -> None:
+    assert list(choose_techniques(["feature_visualization"])) == ["feature_visualization", "statistics"]
+    assert list(choose_techniques(["statistics"])) == ["statistics"]
+    assert len(choose_techniques([])) == 4
+
+
+def test_plan_counts_only_what_is_left(options: BuildOptions, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", options.spec, "--images", options.images, "--atlas", str(options.atlas), "--layers", "stem", "--json"]
+
+    def planned() -> dict[str, dict[str, Any]]:
+        assert main(words) == 0
+        techniques: dict[str, dict[str, Any]] = json.loads(capsys.readouterr().out)["techniques"]
+        return techniques
+
+    before = planned()
+    assert (before["statistics"]["tasks"], before["statistics"]["done"]) == (1, 0)
+    assert not options.atlas.exists()
+    build(options)
+    capsys.readouterr()
+    after = planned()
+    assert (after["statistics"]["tasks"], after["statistics"]["done"]) == (0, 1)
+    assert after["feature_visualization"] == before["feature_visualization"]
+
+
+def test_draft_is_not_made_where_the_final_picture_is(options: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+    monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, **_more: FakeExecutor(jobs))
+    wanted = replace(options, techniques=("feature_visualization",), units=(0, 1))
+    build(replace(wanted, quality="final", units=(1, 1)))
+    assert {unit for job in jobs for unit in job.item.units} == {1}
+    jobs.clear()
+    build(replace(wanted, quality="draft"))
+    assert jobs
+    assert {unit for job in jobs for unit in job.item.units} == {0}
+    jobs.clear()
+    build(replace(wanted, quality="final"))
+    assert {unit for job in jobs for unit in job.item.units} == {0}
