@@ -1,21 +1,36 @@
-"""`unitscope bench featurevis`: rendering against the bound that the network itself sets.
+"""`unitscope bench featurevis`: rendering against Lucent, and against the bound that the network itself sets.
 
 `bound/LAYER`: a bare forward and backward of the cut, folded network at the same canvas and batch, as many times as the
 rendering takes steps, against rendering one full batch of draft pictures. 1 would mean that parameterization, transforms,
 update, scores and encoding cost nothing.
+
+`lucent_cpu/LAYER`: CPU time of a channel by `lucent.optvis.render.render_vis` at its defaults (128 pixels seen at 224, 512
+steps), against ours for a draft picture with its scores and its file, for the same channels on one thread.
+
+`lucent_activation/LAYER`: mean over these channels of the clean activation that ours reach, each at the size at which it was
+made, against Lucent's: at 224 pixels, with the normalisation of the model or with Lucent's own, whichever is higher.
 """
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn import functional
 
 from precompute.bench.machine import describe_machine, ratio, time_in_turn
+from precompute.domain import Artifact, Result
 from precompute.executors.process import tune_process
 from precompute.models.base import ModelAdapter, load_model
+from precompute.models.modules import TracedModel
 from precompute.optvis.recipe import Recipe, choose_recipe
 from precompute.techniques.base import Context, WorkItem
 from precompute.techniques.feature_visualization import FeatureVisualization
@@ -24,6 +39,11 @@ SPEC = "timm:tf_efficientnet_lite0@pip"
 LAYERS = ("blocks.1.0.conv_pwl", "blocks.3.1.conv_pwl", "blocks.5.2.conv_pwl")
 ROUNDS = 2
 VARIANT = "channel positive draft"
+LUCENT_NAMES = {name: name.replace(".", "_").replace("conv_pwl", "bn3") for name in LAYERS}
+"""Lucent names a module by its path with underscores; the norm after a convolution gives its pre-activation."""
+NUM_CHANNELS = 4
+LUCENT_INPUT_PX = 224
+LUCENT_MEAN, LUCENT_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def measure(_atlas: Path) -> dict[str, Any]:
@@ -32,6 +52,7 @@ def measure(_atlas: Path) -> dict[str, Any]:
     adapter = load_model(SPEC)
     ratios: dict[str, float] = {}
     layers: dict[str, Any] = {}
+    has_lucent = find_spec("lucent") is not None
     for name in LAYERS:
         layer = adapter.layer(name)
         recipe = choose_recipe(layer, adapter.layers(), "channel", "draft", min(adapter.preprocessing.crop_px))
@@ -44,10 +65,79 @@ def measure(_atlas: Path) -> dict[str, Any]:
             "steps": recipe.num_steps,
             "seconds_a_picture": min(seconds["render"]) / recipe.batch_size,
         }
-    return {"ratios": ratios, "details": {"model": SPEC, "layers": layers, "threads": 1, **describe_machine("torch", "timm")}}
+        if has_lucent:
+            found = _against_lucent(adapter, name, recipe.batch_size)
+            ratios[f"lucent_cpu/{name}"] = found["cpu_seconds_lucent"] / found["cpu_seconds_ours"]
+            ratios[f"lucent_activation/{name}"] = found["activation_ours"] / found["activation_lucent"]
+            layers[name]["lucent"] = found
+    details: dict[str, Any] = {"model": SPEC, "layers": layers, "threads": 1}
+    if not has_lucent:
+        details["missing"] = (
+            "Lucent is not installed, so there is no lucent_cpu and lucent_activation: pip install 'unitscope[lucent]'"
+        )
+    packages = ("torch", "timm", "torch-lucent") if has_lucent else ("torch", "timm")
+    return {"ratios": ratios, "details": details | describe_machine(*packages)}
 
 
-def _render(adapter: ModelAdapter, layer: str, count: int) -> Callable[[], object]:
+def _against_lucent(adapter: ModelAdapter, layer: str, batch_size: int) -> dict[str, float]:
+    """Return CPU seconds a channel and mean clean activation, of ours and of Lucent's pictures of the same channels.
+
+    Ours are made before and after, a full batch each time, so that a change of the machine's speed falls on both.
+    """
+    ours: list[float] = []
+    values: list[float] = []
+    lucent_seconds, lucent_values = 0.0, []
+    for turn in range(3):
+        start = time.process_time()
+        if turn == 1:
+            images = _lucent_images(adapter, layer)
+            lucent_seconds = (time.process_time() - start) / NUM_CHANNELS
+            lucent_values = _clean_activations(adapter, layer, images)
+            continue
+        results = list(_render(adapter, layer, batch_size)())
+        ours.append((time.process_time() - start) / batch_size)
+        pictures = [result for result in results if isinstance(result, Artifact) and result.kind == "visualization"]
+        values = [picture.payload["activation"] for picture in pictures[:NUM_CHANNELS]]
+    return {
+        "cpu_seconds_ours": fmean(ours),
+        "cpu_seconds_lucent": lucent_seconds,
+        "activation_ours": fmean(values),
+        "activation_lucent": max(lucent_values),
+        "activation_lucent_normalised_as_the_model": lucent_values[0],
+        "activation_lucent_normalised_as_lucent": lucent_values[1],
+        "channels": NUM_CHANNELS,
+    }
+
+
+def _lucent_images(adapter: ModelAdapter, layer: str) -> np.ndarray:
+    """Return `[channel, height, width, rgb]` of Lucent's pictures of the first channels, at its defaults."""
+    if not isinstance(adapter, TracedModel):
+        raise TypeError(f"{adapter.title} has no module that Lucent could run")
+    objectives, param, lucent = (import_module(f"lucent.optvis.{name}") for name in ("objectives", "param", "render"))
+    torch.manual_seed(0)
+    np.random.seed(0)  # Lucent's transforms draw from it
+    # A copy: Lucent leaves its hooks behind, and fills the gradients of the weights.
+    module = copy.deepcopy(adapter.module).to(torch.device(lucent.device)).requires_grad_(True)
+    name = LUCENT_NAMES[layer]
+    objective = objectives.Objective.sum([objectives.channel(name, unit, batch=unit) for unit in range(NUM_CHANNELS)])
+    images: list[np.ndarray] = lucent.render_vis(
+        module, objective, lambda: param.image(128, batch=NUM_CHANNELS), show_image=False, progress=False
+    )
+    return images[-1]
+
+
+def _clean_activations(adapter: ModelAdapter, layer: str, images: np.ndarray) -> list[float]:
+    """Return the mean activation of the images as Lucent showed them, normalised as the model wants it and as Lucent does."""
+    pixels = torch.from_numpy(images.astype(np.float32)).movedim(3, 1)
+    seen = functional.interpolate(pixels, size=LUCENT_INPUT_PX, mode="bilinear", align_corners=True)
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (LUCENT_MEAN, LUCENT_STD))
+    rows = torch.arange(len(images))
+    with torch.no_grad():
+        maps = [adapter.pre_activation(batch, layer) for batch in (adapter.normalise(seen), (seen - mean) / std)]
+    return [float(held[rows, rows].mean()) for held in maps]
+
+
+def _render(adapter: ModelAdapter, layer: str, count: int) -> Callable[[], list[Result]]:
     context = Context(adapter, [adapter.layer(layer)])
     item = WorkItem(layer, range(count), VARIANT, is_per_unit=True)
     return lambda: list(FeatureVisualization().compute(context, item))
