@@ -128,6 +128,7 @@ class Visualization(Part):
     transforms: Any
     sign: str
     quality: str | None
+    command: str | None = Field(description="Makes exactly this file again, on a machine like the one that built it")
 
 
 class Histogram(Part):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app import urls
@@ -23,7 +24,9 @@ def build_unit(visit: Visit) -> UnitPage:
     artifacts = reader.artifacts(layer, unit)
     examples = next((found for found in artifacts if found.kind == "examples"), None)
     histogram = next((found for found in artifacts if found.kind == "histogram"), None)
-    visualizations = [_visualization(found) for found in artifacts if found.kind == "visualization"]
+    visualizations = [
+        _visualization(found, catalog.model.spec, layer.name, unit) for found in artifacts if found.kind == "visualization"
+    ]
     metrics = reader.metrics(layer, [unit]).get(unit, {})
     weights = _weights(visit)
     return UnitPage(
@@ -68,7 +71,7 @@ def _pending(has_metrics: bool, has_examples: bool, has_pictures: bool, has_weig
     return [technique for technique, is_there in state.items() if not is_there]
 
 
-def _visualization(found: ArtifactRecord) -> Visualization:
+def _visualization(found: ArtifactRecord, spec: str, layer: str, unit: int) -> Visualization:
     payload = found.payload
     return Visualization(
         objective=payload.get("objective", "channel"),
@@ -86,7 +89,18 @@ def _visualization(found: ArtifactRecord) -> Visualization:
         transforms=payload.get("transforms"),
         sign=payload.get("sign", "positive"),
         quality=payload.get("quality"),
+        command=_render_command(spec, layer, unit, payload),
     )
+
+
+def _render_command(spec: str, layer: str, unit: int, payload: Mapping[str, Any]) -> str | None:
+    """Return the words that make the picture again, or None where it is not said how it was made."""
+    named = [payload.get(name) for name in ("objective", "sign", "quality", "seed")]
+    if None in named:
+        return None
+    objective, sign, quality, seed = (str(word) for word in named)
+    words = [spec, layer, str(unit), "--objective", objective, "--sign", sign, "--quality", quality, "--seed", seed]
+    return f"unitscope render {shlex.join(words)}"
 
 
 def _histogram(found: ArtifactRecord) -> Histogram:

@@ -117,13 +117,18 @@ def _lucent_images(adapter: ModelAdapter, layer: str) -> np.ndarray:
     torch.manual_seed(0)
     np.random.seed(0)  # Lucent's transforms draw from it
     # A copy: Lucent leaves its hooks behind, and fills the gradients of the weights.
-    module = copy.deepcopy(adapter.module).to(torch.device(lucent.device)).requires_grad_(True)
+    module = copy.deepcopy(adapter.module).to(_lucent_device()).requires_grad_(True)
     name = LUCENT_NAMES[layer]
     objective = objectives.Objective.sum([objectives.channel(name, unit, batch=unit) for unit in range(NUM_CHANNELS)])
     images: list[np.ndarray] = lucent.render_vis(
         module, objective, lambda: param.image(128, batch=NUM_CHANNELS), show_image=False, progress=False
     )
     return images[-1]
+
+
+def _lucent_device() -> torch.device:
+    """Return where Lucent puts its images, whatever it is told."""
+    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
 def _clean_activations(adapter: ModelAdapter, layer: str, images: np.ndarray) -> list[float]:

@@ -1,0 +1,75 @@
+"""`unitscope render`: one picture of one unit, the very file that a build stores."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from precompute.commands.build import need_precompute
+from precompute.errors import PublicError, UnknownName, UsageError
+
+EXAMPLE = """\
+example:
+  unitscope render timm:tf_efficientnet_lite0@pip blocks.3.1.conv_pwl 7 --out unit-7.webp
+"""
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to the parser."""
+    text = "make one picture of one unit: the same bytes, and so the same sha256, as in an atlas built on this machine"
+    parser = commands.add_parser(
+        "render", help=text, description=text, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("spec", metavar="SPEC", help="the model, SOURCE:NAME[@WEIGHTS]")
+    parser.add_argument("layer", metavar="LAYER", help="name of the layer")
+    parser.add_argument("unit", metavar="UNIT", type=int, help="index of the unit")
+    parser.add_argument("--objective", choices=("channel", "neuron"), help="mean over positions, or the centre alone")
+    parser.add_argument("--sign", choices=("positive", "negative"), default="positive", help="what drives it up, or down")
+    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="128 steps, or 512 on a larger canvas")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the start and the transforms (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there")
+    parser.add_argument("--json", action="store_true", help="print the numbers beside the picture as one JSON object")
+    parser.add_argument("--partial", action="store_true", help="allow a weight file that lacks parameters")
+    parser.set_defaults(run=run_render)
+
+
+def run_render(arguments: argparse.Namespace) -> int:
+    """Render, write the file, and print its sha256."""
+    need_precompute()
+    from precompute.domain import Artifact
+    from precompute.executors.process import tune_process
+    from precompute.models.base import load_model
+    from precompute.techniques.base import Context, WorkItem
+    from precompute.techniques.feature_visualization import FeatureVisualization
+
+    if arguments.seed < 0:
+        raise UsageError(f"--seed {arguments.seed} is not possible. Seeds are whole numbers from 0.")
+    tune_process(num_threads=1)
+    adapter = load_model(arguments.spec, is_partial=arguments.partial)
+    layer = adapter.layer(arguments.layer)
+    context = Context(adapter, [layer], arguments.seed, arguments.quality)
+    technique = FeatureVisualization()
+    variants = [item.variant for item in technique.plan(context)]
+    wanted = f"{arguments.objective} {arguments.sign} {arguments.quality}"
+    if arguments.objective is None:
+        wanted = next(variant for variant in variants if variant.split()[1] == arguments.sign)
+    if wanted not in variants:
+        raise UnknownName("picture", wanted, variants, where=layer.name)
+    item = WorkItem(layer.name, [arguments.unit], wanted, is_per_unit=True)
+    artifact = next(result for result in technique.compute(context, item) if isinstance(result, Artifact))
+    if artifact.blob is None:
+        raise RuntimeError("a visualization without a file")
+    digest = hashlib.sha256(artifact.blob.data).hexdigest()
+    if arguments.out is not None:
+        try:
+            arguments.out.write_bytes(artifact.blob.data)
+        except OSError as error:
+            raise PublicError(f"{arguments.out} cannot be written: {error.strerror}. Give another place with --out.") from error
+    if arguments.json:
+        print(json.dumps({"sha256": digest, "extension": artifact.blob.extension, **artifact.payload}))
+    else:
+        print(digest)
+    return 0

@@ -1,0 +1,94 @@
+"""`unitscope render` makes the very file that a build stores, and the page says with which words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import AppSettings
+from precompute import pipeline
+from precompute.cli import main
+from precompute.executors.local import Job, JobOutcome
+from precompute.models.base import load_model
+from precompute.optvis import recipe
+from precompute.pipeline import build
+from precompute.planning import BuildOptions
+from precompute.techniques.base import TECHNIQUES, Context
+from tests.tiny import write_images
+
+SPEC = "tiny:net@random:0"
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads() -> Iterator[None]:
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+class HereExecutor:
+    """Does the jobs in this process, which knows the tiny models."""
+
+    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, JobOutcome]]:
+        adapter = load_model(SPEC)
+        for job in jobs:
+            layer = adapter.layer(job.item.layer)
+            context = Context(adapter, [layer], job.seed, job.quality, {layer.name: job.metrics})
+            yield job, JobOutcome(list(TECHNIQUES.get(job.technique)().compute(context, job.item)))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_the_words_on_the_page_make_the_stored_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, **_more: HereExecutor())
+    monkeypatch.setitem(recipe.NUM_STEPS, "draft", 8)
+    write_images(str(tmp_path), 6)
+    atlas = tmp_path / "atlas"
+    build(
+        BuildOptions(
+            SPEC, str(tmp_path), atlas, layers=("deep",), techniques=("feature_visualization",), units=(1, 1), is_quiet=True
+        )
+    )
+    with TestClient(create_app(AppSettings(atlas))) as client:
+        pictures = client.get("/api/v1/models/net/deep/1").json()["visualizations"]
+    assert len(pictures) > 1
+    capsys.readouterr()
+    for picture in pictures[:2]:
+        words = shlex.split(picture["command"])
+        assert words[:2] == ["unitscope", "render"]
+        out = tmp_path / "again.webp"
+        assert main([*words[1:], "--out", str(out), "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+        assert picture["image"] == f"/media/{answer['sha256']}.{answer['extension']}"
+        assert answer["activation"] == picture["activation"]
+    other_seed = [*words[1:-1], "1"]
+    assert main(other_seed) == 0
+    assert capsys.readouterr().out.strip() != answer["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deeep", "0"], "deep"),
+        (["deep", "99"], "0 to"),
+        (["head", "0", "--objective", "neuron"], "channel positive draft"),
+        (["deep", "0", "--seed", "-1"], "from 0"),
+    ],
+)
+def test_what_is_not_there_is_said(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", SPEC, *words]) == 2
+    answer = capsys.readouterr()
+    assert said in answer.err
+    assert "Traceback" not in answer.err
