@@ -35,10 +35,10 @@ TERMS = {
     "exact": "The layers are directly connected, so the weight is exactly what the network uses.",
     "linearised": "Something nonlinear lies between the layers; the weight is its linear part.",
     "status_ok": "The optimisation worked as usual.",
-    "status_dead_start": "The unit did not respond to the starting image, and no direction to improve was found.",
+    "status_dead_start": "The picture could be changed, but none of several starts made the unit respond.",
     "status_rescued": "The unit was silent at the start; a second attempt got it going.",
-    "status_never_started": "The optimisation did not find any image that the unit responds to.",
-    "status_saturated": "The unit is at the ceiling of its nonlinearity; the picture cannot be improved further.",
+    "status_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
+    "status_saturated": "Every path to the unit is at a ceiling; more steps would change nothing.",
     "coverage": "How many units each technique has finished; a build that runs goes on while you look.",
     "provenance": "Where the weights, the images and the settings come from: what is needed to make this page again.",
 }

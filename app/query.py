@@ -166,6 +166,8 @@ def decode_cursor(scope: Mapping[str, Any], text: str, kinds: Sequence[type | tu
     values: list[Any] = place  # pyright: ignore[reportUnknownVariableType]
     if len(values) != len(kinds) or not all(isinstance(value, kind) for value, kind in zip(values, kinds, strict=True)):
         raise wrong
+    if any(isinstance(value, int | float) and not abs(value) < 2**53 for value in values):  # nor what is not a number
+        raise wrong
     return values
 
 

@@ -26,7 +26,8 @@ from precompute.domain import BlobData, StimulusRef
 from precompute.executors.local import Job, LocalExecutor
 from precompute.executors.process import tune_process
 from precompute.interest import order_of_interest, order_of_turns
-from precompute.planning import BuildOptions, Plan, make_plan, write_plan
+from precompute.ledger import write_plan
+from precompute.planning import BuildOptions, Plan, make_plan
 from precompute.progress import Stage
 from precompute.stimuli.base import UnusableImage
 from precompute.store import schema
@@ -48,12 +49,14 @@ class BuildReport:
         failed: Technique, layer and error of each task that failed.
         num_images: Shown to the model.
         num_skipped: Files that could not be used.
+        left_out: Layers that depend on parameters that the weight file lacks.
     """
 
     num_done: int
     failed: list[str]
     num_images: int
     num_skipped: int
+    left_out: tuple[str, ...] = ()
 
 
 def build(options: BuildOptions) -> BuildReport:
@@ -92,7 +95,8 @@ class _Run:
 
     def report(self) -> BuildReport:
         """Return how it ended."""
-        return BuildReport(self.num_done, self.failed, self.plan.num_images, len(self.plan.source.skipped()))
+        left_out = tuple(self.plan.adapter.left_out)
+        return BuildReport(self.num_done, self.failed, self.plan.num_images, len(self.plan.source.skipped()), left_out)
 
     def stage(self, title: str, total: int, unit: str, num_done: int = 0) -> Stage:
         """Begin a long step, shown here and on the page of the model."""
@@ -193,7 +197,7 @@ class _Run:
         repeats = sources_repeat([ref.source for ref in refs])
         options = self.plan.options
         observations = begin_observations(
-            self.plan.adapter, layers, self.plan.num_images, options.seed, has_repeated_sources=repeats
+            self.plan.adapter, layers, [ref.index for ref in refs], options.seed, has_repeated_sources=repeats
         )
         self._stream(observations, refs)
         stage = self.stage("Storing statistics and examples", len(tasks), "layer")
@@ -303,7 +307,8 @@ class _Run:
         item = next(item for item in self.plan.items[row["technique"]] if item.layer == layer and item.variant == row["variant"])
         start = time.monotonic()
         try:
-            results = list(technique.compute(self.plan.context(observations=observations), item))
+            layers = self.plan.known_layers if technique.relates_layers else self.plan.layers
+            results = list(technique.compute(self.plan.context(observations=observations, layers=layers), item))
         except Exception as error:  # one layer must not end a build of hours; the ledger keeps the words
             self.writer.fail_task(row, f"{type(error).__name__}: {error}")
             self.failed.append(f"{technique.name} of {layer}: {error}")

@@ -12,14 +12,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from precompute.activations.collect import BATCH_SIZE
 from precompute.domain import LayerSpec, check_model_id
 from precompute.errors import UnknownName, UsageError
 from precompute.models.base import ModelAdapter, load_model
 from precompute.stimuli.base import StimulusSource
 from precompute.stimuli.sources import open_source
-from precompute.store import schema
-from precompute.store.writer import AtlasWriter, utc_now
 from precompute.techniques.base import TECHNIQUES, Context, Quality, Technique, WorkItem
 
 
@@ -68,7 +65,8 @@ class Plan:
         techniques: By name, in order of their place on the page.
         items: What each technique has to do.
         model_id: In URLs.
-        layer_ids: Row number of each layer; empty until the plan is written.
+        layer_ids: Row number of each layer that the atlas has of this model; empty until the plan is written.
+        known_layers: Those layers, in order of execution; likewise.
         run_id: Of this build; the same for the same code, settings, weights and images.
     """
 
@@ -81,6 +79,7 @@ class Plan:
     model_id: str
     run_id: str
     layer_ids: dict[str, int] = field(default_factory=dict)
+    known_layers: list[LayerSpec] = field(default_factory=list)
 
     @property
     def num_images(self) -> int:
@@ -201,185 +200,16 @@ def parse_units(text: str | None) -> tuple[int, int] | None:
     return bounds
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def write_plan(plan: Plan, writer: AtlasWriter) -> None:
-    """Write the rows that say what is to be done; those that are there already stay as they are.
+def check_seed(seed: int) -> int:
+    """Return the seed.
 
     Raises:
-        UsageError: The atlas holds another model under this name.
+        UsageError: It is negative, or larger than an atlas can hold.
     """
-    adapter, source = plan.adapter, plan.source
-    _refuse_other_model(plan, writer)
-    _refuse_other_seed(plan, writer)
-    dataset = {
-        "id": source.id,
-        "title": source.title,
-        "num_images": plan.num_images,
-        "num_skipped": len(source.skipped()),
-        "credits": [vars(credit) for credit in source.credits],
-    }
-    writer.insert_missing(schema.dataset, [dataset])
-    skipped = [{"dataset_id": source.id, "key": image.key, "reason": image.reason} for image in source.skipped()]
-    writer.insert_missing(schema.skipped_image, skipped)
-    writer.insert_missing(schema.model, [_model_row(plan)])
-    _write_layers(plan, writer)
-    run = {
-        "id": plan.run_id,
-        "model_id": plan.model_id,
-        "code_version": code_version(),
-        "settings": {"quality": plan.options.quality, "spec": str(adapter.spec), "batch_size": BATCH_SIZE},
-        "seed": plan.options.seed,
-        "device": "cpu",
-        "started_at": utc_now(),
-    }
-    writer.insert_missing(schema.run, [run])
-    tasks = [key | {"status": "todo", "priority": float(number)} for number, key in enumerate(plan.task_keys())]
-    writer.insert_missing(schema.task, tasks)
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed {seed} is not possible. Give a whole number from 0 to {2**63 - 1}.")
+    return seed
 
 
-def _refuse_other_model(plan: Plan, writer: AtlasWriter) -> None:
-    for row in writer.rows(schema.model, schema.model.c.id == plan.model_id):
-        same = (
-            row["weights_sha256"] == plan.adapter.weights.sha256
-            and row["spec"].partition("@")[0] == str(plan.adapter.spec).partition("@")[0]
-        )
-        if not same or row["dataset_id"] != plan.source.id:
-            what = "other images" if same else "other weights or another architecture"
-            raise UsageError(
-                f"The atlas in {plan.options.atlas} already holds a model {plan.model_id!r} with {what} ({row['spec']}). "
-                f"Give this one another name: --name {plan.model_id}-2. Nothing was changed."
-            )
-
-
-def _refuse_other_seed(plan: Plan, writer: AtlasWriter) -> None:
-    seeds = {row["seed"] for row in writer.rows(schema.run, schema.run.c.model_id == plan.model_id)}
-    if seeds and seeds != {plan.options.seed}:
-        raise UsageError(
-            f"The model {plan.model_id!r} in {plan.options.atlas} was built with seed {min(seeds)}; seeds cannot be mixed. "
-            f"Give --seed {min(seeds)}, or build it beside under another name: --name {plan.model_id}-seed{plan.options.seed}."
-        )
-
-
-def _model_row(plan: Plan) -> dict[str, Any]:
-    adapter = plan.adapter
-    processing = adapter.preprocessing
-    return {
-        "id": plan.model_id,
-        "title": adapter.title,
-        "spec": str(adapter.spec),
-        "weights_origin": adapter.weights.origin,
-        "weights_sha256": adapter.weights.sha256,
-        "weights_source": adapter.weights.source,
-        "input_size": [adapter.input_channels, *processing.crop_px],
-        "input_key": processing.input_key,
-        "preprocessing": {
-            "resize_px": processing.resize_px,
-            "crop_px": list(processing.crop_px),
-            "interpolation": processing.interpolation,
-            "mean": list(processing.mean),
-            "std": list(processing.std),
-        },
-        "dataset_id": plan.source.id,
-        "num_layers": len(plan.layers),
-        "num_units": sum(layer.num_units for layer in plan.layers),
-        "num_parameters": adapter.num_parameters,
-        "labels": adapter.labels,
-        "checks": known_photographs(adapter, plan.source),
-        "built_at": utc_now(),
-    }
-
-
-def known_photographs(adapter: ModelAdapter, source: StimulusSource, count: int = 3) -> list[dict[str, Any]]:
-    """Return the model's five best classes on a few whole photographs of the dataset, so that a person sees that it is right.
-
-    Args:
-        adapter: A classifier with labels; without labels there is nothing to show.
-        source: The images; those named in `KNOWN` come first.
-        count: How many photographs.
-    """
-    import torch
-
-    if adapter.labels is None:
-        return []
-    refs = sorted(source.refs(), key=lambda ref: (_known_rank(ref.source), ref.index))
-    checks: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for ref in refs:
-        if ref.source in seen or len(checks) == count:
-            continue
-        seen.add(ref.source)
-        pixels = torch.from_numpy(adapter.preprocess(source.open(ref.index)).copy()).permute(2, 0, 1)[None]
-        share, classes = adapter.logits(adapter.normalise(pixels.float().div(255))).softmax(1)[0].topk(5)
-        top = [
-            {"label": adapter.labels[int(index)], "probability": float(value)}
-            for value, index in zip(share, classes, strict=True)
-        ]
-        checks.append({"stimulus": ref.source, "top": top})
-    return checks
-
-
-KNOWN = ("chelsea", "coffee", "camera")
-
-
-def _known_rank(source: str) -> int:
-    stem = Path(source).stem
-    return KNOWN.index(stem) if stem in KNOWN else len(KNOWN)
-
-
-def _write_layers(plan: Plan, writer: AtlasWriter) -> None:
-    have = {row["name"]: row["id"] for row in writer.rows(schema.layer, schema.layer.c.model_id == plan.model_id)}
-    missing = [layer for layer in plan.layers if layer.name not in have]
-    first = writer.next_layer_id()
-    rows = [_layer_row(plan.model_id, first + number, layer) for number, layer in enumerate(missing)]
-    writer.insert_missing(schema.layer, rows)
-    plan.layer_ids = have | {row["name"]: row["id"] for row in rows}
-    labels = plan.adapter.labels
-    last = plan.adapter.layers()[-1].name
-    for layer in missing:
-        names = labels if labels is not None and layer.name == last and len(labels) == layer.num_units else None
-        units = [
-            {"layer_id": plan.layer_ids[layer.name], "unit_index": unit, "label": names[unit] if names else None}
-            for unit in range(layer.num_units)
-        ]
-        writer.insert_missing(schema.unit, units)
-    if have and missing:
-        _count_layers(plan, writer)
-    writer.insert_missing(schema.layer_link, list(_links(plan)))
-
-
-def _count_layers(plan: Plan, writer: AtlasWriter) -> None:
-    """A later build may add layers to a model."""
-    rows = writer.rows(schema.layer, schema.layer.c.model_id == plan.model_id)
-    model = writer.rows(schema.model, schema.model.c.id == plan.model_id)[0]
-    counts = {"num_layers": len(rows), "num_units": sum(row["num_units"] for row in rows)}
-    writer.update(schema.model, {"id": plan.model_id}, {**counts, "built_at": model["built_at"]})
-
-
-def _layer_row(model_id: str, layer_id: int, layer: LayerSpec) -> dict[str, Any]:
-    return {
-        "id": layer_id,
-        "model_id": model_id,
-        "name": layer.name,
-        "position": layer.position,
-        "kind": layer.kind,
-        "operation": layer.operation,
-        "nonlinearity": layer.nonlinearity,
-        "num_units": layer.num_units,
-        "unit_axis": layer.unit_axis,
-        "map_size": list(layer.map_size),
-        "receptive_field_px": layer.receptive_field_px,
-        "stride_px": layer.stride_px,
-        "offset_px": list(layer.offset_px),
-    }
-
-
-def _links(plan: Plan) -> Iterator[dict[str, Any]]:
-    from precompute.techniques.weights import sources_of
-
-    for layer in plan.layers:
-        for source in sources_of(plan.context(), layer.name):
-            if source in plan.layer_ids:
-                yield {"source_layer_id": plan.layer_ids[source], "target_layer_id": plan.layer_ids[layer.name]}
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

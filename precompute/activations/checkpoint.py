@@ -49,10 +49,28 @@ def restore_state(data: bytes, observations: Mapping[str, LayerObservation], bui
     numbers = json.loads(arrays.pop("numbers").tobytes())
     if numbers["build"] != build or not set(observations) <= set(numbers["layers"]):
         return 0
+    places = {name: f"{numbers['layers'].index(name)}" for name in observations}
+    if not all(_fits(observation, places[name], arrays, numbers) for name, observation in observations.items()):
+        return 0
     for name, observation in observations.items():
-        number = numbers["layers"].index(name)
+        number = places[name]
         _restore(observation, f"{number}", arrays, numbers)
     return int(numbers["num_done"])
+
+
+def _fits(value: Any, path: str, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, Any]) -> bool:
+    """Tell whether there is something of the right shape for every member: another version may have kept other things."""
+    for name, member in _members(value).items():
+        place = f"{path}/{name}"
+        if _is_nested(member):
+            if not _fits(member, place, arrays, numbers):
+                return False
+        elif isinstance(member, np.ndarray):
+            if place not in arrays or arrays[place].shape != member.shape or arrays[place].dtype != member.dtype:
+                return False
+        elif place not in numbers and place not in arrays:
+            return False
+    return True
 
 
 def _members(value: Any) -> dict[str, Any]:

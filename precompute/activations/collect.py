@@ -45,18 +45,18 @@ class Batch:
 
 
 def begin_observations(
-    adapter: ModelAdapter, layers: Sequence[LayerSpec], num_images: int, seed: int, *, has_repeated_sources: bool
+    adapter: ModelAdapter, layers: Sequence[LayerSpec], stimuli: Sequence[int], seed: int, *, has_repeated_sources: bool
 ) -> dict[str, LayerObservation]:
     """Return an empty observation for each layer.
 
     Args:
         adapter: The model.
         layers: To observe.
-        num_images: How many will come: the sample is drawn beforehand.
+        stimuli: Which will come: the sample is drawn beforehand.
         seed: Of the sample.
         has_repeated_sources: Whether several stimuli come from one photograph.
     """
-    sample = Sample.draw(num_images, seed)
+    sample = Sample.draw(stimuli, seed)
     limit = MAX_PER_SOURCE if has_repeated_sources else None
     return {layer.name: LayerObservation.begin(layer, adapter.nonlinearity(layer.name), sample, limit) for layer in layers}
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SMALLEST_STD = 1e-9
+"""Fourth powers of deviations below this vanish in single precision."""
+
 
 @dataclass
 class Moments:
@@ -41,9 +44,12 @@ class Moments:
         return np.sqrt(self._central()[0])
 
     def excess_kurtosis(self) -> np.ndarray:
-        """Return the excess kurtosis of each unit: 0 if normal, large where few values are large, NaN if constant."""
+        """Return the excess kurtosis of each unit: 0 if normal, large where few values are large.
+
+        NaN if the unit is constant, or varies so little that fourth powers leave the range of single precision.
+        """
         variance, fourth = self._central()
-        is_constant = variance <= 1e-12 * np.maximum(self.mean() ** 2, 1e-30)
+        is_constant = variance <= np.maximum(1e-12 * self.mean() ** 2, SMALLEST_STD**2)
         return np.where(is_constant, np.nan, fourth / np.where(is_constant, 1.0, variance) ** 2 - 3)
 
     def _central(self) -> tuple[np.ndarray, np.ndarray]:

@@ -31,13 +31,15 @@ class Found:
     Attributes:
         stimulus: Its index.
         activation: The largest activation over positions (for bottom lists the smallest pre-activation).
-        pre_activation: The pre-activation at that position.
+        key: What it was ranked by.
+        pre_activation: The pre-activation at that position; None where the activation may fall as it rises: it is not kept.
         position: `(y, x)`; `(0, token)` on a sequence, `(0, 0)` without a map.
     """
 
     stimulus: int
     activation: float
-    pre_activation: float
+    key: float
+    pre_activation: float | None
     position: tuple[int, int]
 
 
@@ -52,9 +54,9 @@ class Sample:
     members: np.ndarray
 
     @classmethod
-    def draw(cls, num_images: int, seed: int, size: int = SAMPLE_SIZE) -> Sample:
-        """Draw `size` of `num_images` images, or take all if there are fewer."""
-        order = np.random.default_rng(stable_hash("sample", seed, num_images)).permutation(num_images)
+    def draw(cls, stimuli: Sequence[int], seed: int, size: int = SAMPLE_SIZE) -> Sample:
+        """Draw `size` of some images, or take all if there are fewer."""
+        order = np.random.default_rng(stable_hash("sample", seed, len(stimuli))).permutation(np.sort(np.asarray(stimuli)))
         return cls(np.sort(order[:size]).astype(np.int32))
 
     def places_of(self, stimuli: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +189,7 @@ class LayerObservation:
         """Return the stimuli with the smallest pre-activation of a unit, smallest first."""
         ranking = self.bottom.finish()
         return [
-            self._found(int(stimulus), -float(key), -float(key), int(position))
+            self._found(int(stimulus), -float(key), float(key), -float(key), int(position))
             for key, stimulus, position in zip(ranking.key[unit], ranking.stimulus[unit], ranking.position[unit], strict=True)
             if stimulus >= 0
         ]
@@ -212,7 +214,7 @@ class LayerObservation:
     def _listed(self, ranking: Ranking, unit: int) -> list[Found]:
         activations = self.activation_of(ranking.key[unit])
         return [
-            self._found(int(stimulus), float(activation), float(key), int(position))
+            self._found(int(stimulus), float(activation), float(key), self._pre_activation(key), int(position))
             for activation, key, stimulus, position in zip(
                 activations, ranking.key[unit], ranking.stimulus[unit], ranking.position[unit], strict=True
             )
@@ -222,15 +224,19 @@ class LayerObservation:
     def _sampled(self, unit: int, place: int) -> Found:
         key = self.sample_key[unit, place : place + 1]
         position = int(self.sample_position[unit, place])
-        return self._found(int(self.sample.members[place]), float(self.activation_of(key)[0]), float(key[0]), position)
+        activation, stimulus = float(self.activation_of(key)[0]), int(self.sample.members[place])
+        return self._found(stimulus, activation, float(key[0]), self._pre_activation(key[0]), position)
 
-    def _found(self, stimulus: int, activation: float, pre_activation: float, position: int) -> Found:
+    def _pre_activation(self, key: float) -> float | None:
+        return float(key) if self.reading.is_monotone else None
+
+    def _found(self, stimulus: int, activation: float, key: float, pre_activation: float | None, position: int) -> Found:
         width = self.spec.map_size[-1] if self.spec.map_size else 1
-        return Found(stimulus, activation, pre_activation, divmod(position, width))
+        return Found(stimulus, activation, key, pre_activation, divmod(position, width))
 
 
 def _by_activation(found: Found) -> tuple[float, int]:
-    return (found.pre_activation, found.stimulus)
+    return (found.key, found.stimulus)
 
 
 def centre_position(spec: LayerSpec) -> int:

@@ -61,7 +61,7 @@ def measure(_atlas: Path) -> dict[str, Any]:
         )
         for at in range(0, len(places), BATCH_SIZE)
     ]
-    observations = begin_observations(adapter, layers, len(source), 0, has_repeated_sources=True)
+    observations = begin_observations(adapter, layers, range(len(source)), 0, has_repeated_sources=True)
     cores = os.cpu_count() or 1
     sum(observe(adapter, observations, batches[:NUM_WARM], num_workers=cores))
     measured = batches[NUM_WARM:]

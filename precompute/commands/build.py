@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 def options_from(arguments: argparse.Namespace) -> BuildOptions:
     """Return the build that the arguments ask for."""
-    from precompute.planning import BuildOptions, parse_units
+    from precompute.planning import BuildOptions, check_seed, parse_units
 
     return BuildOptions(
         spec=arguments.spec,
@@ -66,7 +66,7 @@ def options_from(arguments: argparse.Namespace) -> BuildOptions:
         layers=tuple(arguments.layers),
         units=parse_units(arguments.units),
         techniques=tuple(name for name in (arguments.techniques or "").split(",") if name),
-        seed=arguments.seed,
+        seed=check_seed(arguments.seed),
         quality=arguments.quality,
         is_partial=arguments.partial,
         num_workers=max(1, arguments.workers),
@@ -96,6 +96,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     if arguments.end_with is not None:
         end_with_parent(arguments.end_with)
     report = build(options_from(arguments))
+    _name_left_out(report.left_out)
     print(
         f"{report.num_done} tasks done, {len(report.failed)} failed; "
         f"{report.num_images} images, {report.num_skipped} files skipped."
@@ -107,14 +108,22 @@ def run_build(arguments: argparse.Namespace) -> int:
     return 1 if report.failed else 0
 
 
+def _name_left_out(layers: Sequence[str]) -> None:
+    if layers:
+        print(f"left out, since they depend on parameters that the file lacks: {', '.join(layers)}", file=sys.stderr)
+
+
 def run_plan(arguments: argparse.Namespace) -> int:
     """Say what a build would do."""
     need_precompute()
+    from precompute.ledger import refuse_other
     from precompute.planning import make_plan
-    from precompute.store.status import done_tasks
+    from precompute.store.status import done_tasks, read_model
 
     plan = make_plan(options_from(arguments))
+    refuse_other(plan, *read_model(plan.options.atlas, plan.model_id))
     summary = summarise_plan(plan, done_tasks(plan.options.atlas, plan.model_id))
+    _name_left_out(plan.adapter.left_out)
     if arguments.json:
         print(json.dumps(summary, indent=2))
         return 0
@@ -147,7 +156,8 @@ def summarise_plan(plan: Plan, done: Set[tuple[str, str, str, int]] = frozenset(
         row = techniques[name] = {"tasks": 0, "done": 0, "seconds": 0.0, "num_bytes": 0}
         for item in items:
             starts = item.units if item.is_per_unit else [0]
-            left = sum((name, item.layer, item.variant, start) not in done for start in starts)
+            variants = {item.variant, plan.techniques[name].better_variant(item.variant)}
+            left = sum(not any((name, item.layer, variant, start) in done for variant in variants) for start in starts)
             row["tasks"] += left
             row["done"] += len(starts) - left
             row["seconds"] += item.seconds * left
@@ -167,6 +177,7 @@ def summarise_plan(plan: Plan, done: Set[tuple[str, str, str, int]] = frozenset(
         "num_units": sum(layer.num_units for layer in plan.layers),
         "num_images": plan.num_images,
         "num_skipped": len(plan.source.skipped()),
+        "left_out": list(plan.adapter.left_out),
         "workers": plan.options.num_workers,
         "techniques": techniques,
         "seconds": seconds,

@@ -76,7 +76,7 @@ def run_layers(arguments: argparse.Namespace) -> int:
 
     adapter = load_model(arguments.spec, is_partial=arguments.partial)
     layers = adapter.layers()
-    left_out = list(getattr(adapter, "left_out", []))
+    left_out = list(adapter.left_out)
     if arguments.json:
         weights = asdict(adapter.weights)
         print(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.commands.build import need_precompute
-from precompute.errors import PublicError, UnknownName, UsageError
+from precompute.errors import PublicError, UnknownName
 
 EXAMPLE = """\
 example:
@@ -42,15 +42,15 @@ def run_render(arguments: argparse.Namespace) -> int:
     from precompute.domain import Artifact
     from precompute.executors.process import tune_process
     from precompute.models.base import load_model
+    from precompute.planning import check_seed
     from precompute.techniques.base import Context, WorkItem
     from precompute.techniques.feature_visualization import FeatureVisualization
 
-    if arguments.seed < 0:
-        raise UsageError(f"--seed {arguments.seed} is not possible. Seeds are whole numbers from 0.")
+    seed = check_seed(arguments.seed)
     tune_process(num_threads=1)
     adapter = load_model(arguments.spec, is_partial=arguments.partial)
     layer = adapter.layer(arguments.layer)
-    context = Context(adapter, [layer], arguments.seed, arguments.quality)
+    context = Context(adapter, [layer], seed, arguments.quality)
     technique = FeatureVisualization()
     variants = [item.variant for item in technique.plan(context)]
     wanted = f"{arguments.objective} {arguments.sign} {arguments.quality}"

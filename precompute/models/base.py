@@ -94,6 +94,7 @@ class ModelAdapter(ABC):
         input_channels: Of the model input, usually 3.
         labels: Names of the classes in order of output, or None.
         num_parameters: How many numbers it learned.
+        left_out: Layers that depend on parameters that a partial weight file lacks.
     """
 
     spec: ModelSpec
@@ -102,6 +103,7 @@ class ModelAdapter(ABC):
     preprocessing: Preprocessing
     input_channels: int
     labels: list[str] | None
+    left_out: Sequence[str] = ()
     num_parameters: int
 
     @classmethod

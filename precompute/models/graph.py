@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from precompute.domain import LayerSpec, UnitKind
+from precompute.errors import UsageError
 from precompute.models.trace import Boundary, Operation, Trace
 
 NONLINEARITIES = {
@@ -153,13 +154,20 @@ def _nonlinearity_after(trace: Trace, value: int) -> Operation | None:
 def _name_of(trace: Trace, operation: Operation) -> str:
     if operation.name == "hardtanh" and tuple(operation.arguments[1:3]) == (0, 6):
         return "relu6"
-    return operation.name
+    return operation.name.removeprefix("_").removesuffix("_kernel")
 
 
 def _function_of(trace: Trace, operation: Operation) -> Callable[[Tensor], Tensor]:
-    rest = [
-        trace.constant(argument) if trace.constant(argument) is not None else argument for argument in operation.arguments[1:]
-    ]
+    rest: list[Any] = []
+    for argument in operation.arguments[1:]:
+        constant = trace.constant(argument)
+        if constant is not None and constant.numel() > 1:
+            raise UsageError(
+                f"{operation.name.strip('_')} in {operation.module!r} has a parameter for each unit, which cannot be read yet. "
+                "Take an architecture with another nonlinearity."
+            )
+        # Without axes of its own, so that it fits whatever layout the values come in.
+        rest.append(argument if constant is None else constant.reshape(()))
     return partial(_apply, operation.function, tuple(rest))
 
 

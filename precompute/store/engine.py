@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -62,10 +64,10 @@ def open_writer(atlas: Path) -> Engine:
     path = database_path(atlas)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+        is_unfinished = not path.exists() or _is_unfinished(path)
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60}, json_serializer=_to_json)
         event.listen(engine, "connect", _configure_writer)
-        if is_new:
+        if is_unfinished:
             schema.metadata.create_all(engine)
             with engine.begin() as connection:
                 connection.execute(
@@ -78,6 +80,24 @@ def open_writer(atlas: Path) -> Engine:
         raise AtlasError(f"Cannot write {path}: {error.orig}. Choose another --atlas or mend its permissions.") from error
     check_schema(engine, atlas)
     return engine
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Tell whether a build was killed while it made the tables: nothing is there but tables of ours, and no version yet."""
+    with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)) as connection:
+        try:
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "meta" not in names:
+                return names <= set(schema.metadata.tables)
+            version = connection.execute("SELECT 1 FROM meta WHERE key = 'schema_version'").fetchone()
+            return version is None and names <= set(schema.metadata.tables)
+        except sqlite3.DatabaseError:  # no database at all: what is wrong with it is said when it is opened
+            return False
+
+
+def _to_json(value: object) -> str:
+    """Write JSON that every reader takes: what is not a number must fail here and not on every page."""
+    return json.dumps(value, allow_nan=False)
 
 
 def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:

@@ -87,6 +87,24 @@ def done_tasks(atlas: Path, model_id: str) -> set[tuple[str, str, str, int]]:
         engine.dispose()
 
 
+def read_model(atlas: Path, model_id: str) -> tuple[dict[str, Any] | None, set[int]]:
+    """Return the row of a model and the seeds of its builds; None where there is no atlas or no such model yet.
+
+    Raises:
+        AtlasError: The atlas has another schema.
+    """
+    if not database_path(atlas).is_file():
+        return None, set()
+    engine = open_reader(atlas)
+    try:
+        with engine.connect() as connection:
+            row = connection.execute(select(schema.model).where(schema.model.c.id == model_id)).mappings().first()
+            seeds = connection.execute(select(schema.run.c.seed).where(schema.run.c.model_id == model_id)).scalars().all()
+            return (None if row is None else dict(row)), set(seeds)
+    finally:
+        engine.dispose()
+
+
 def _totals(rows: list[tuple[str, int]]) -> dict[str, int]:
     totals = {"done": 0, "failed": 0, "todo": 0}
     for status, count in rows:

@@ -34,8 +34,12 @@ class AtlasWriter:
 
     def __init__(self, atlas: Path) -> None:
         self.atlas = atlas
-        self.engine = open_writer(atlas)
-        self._lock = _lock(atlas)
+        self._lock = _lock(atlas)  # before the tables are made: two builds must not make them both
+        try:
+            self.engine = open_writer(atlas)
+        except AtlasError:
+            self._lock.close()
+            raise
         self.blobs = BlobStore(atlas / "blobs")
 
     def close(self) -> None:
@@ -197,9 +201,13 @@ def _lock(atlas: Path) -> IO[str]:
     """Take the atlas for this process until the file is closed or the process ends, however it ends.
 
     Raises:
-        AtlasError: Another build has it.
+        AtlasError: Another build has it, or the folder cannot be written.
     """
-    file = (atlas / "build.lock").open("w", encoding="utf-8")
+    try:
+        atlas.mkdir(parents=True, exist_ok=True)
+        file = (atlas / "build.lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise AtlasError(f"Cannot make an atlas in {atlas}: {error.strerror}. Choose another --atlas.") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -73,6 +73,7 @@ class Technique(ABC):
         position: Its place on the page.
         summary: One sentence for a newcomer.
         needs_pass: Whether it reads what the pass over the stimuli kept.
+        relates_layers: Whether its results are about pairs of layers; it is then shown all that the atlas has of the model.
         needs: Names of techniques whose results it reads; they are built too.
     """
 
@@ -81,6 +82,7 @@ class Technique(ABC):
     position: ClassVar[int]
     summary: ClassVar[str]
     needs_pass: ClassVar[bool] = False
+    relates_layers: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
 
     def better_variant(self, variant: str) -> str | None:

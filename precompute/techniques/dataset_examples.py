@@ -57,6 +57,6 @@ class DatasetExamples(Technique):
                 yield TopStimulus(item.layer, unit, found.stimulus, rank, found.activation)
 
 
-def _row(found: Found) -> list[float | int]:
+def _row(found: Found) -> list[float | int | None]:
     y, x = found.position
     return [found.stimulus, found.activation, y, x, found.pre_activation]

@@ -24,7 +24,7 @@ from precompute.domain import BlobData, Edge, LayerLink, Result
 from precompute.models.base import LinkWeights
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 
-NUM_PARTNERS = 12
+NUM_PARTNERS = 20
 
 
 @TECHNIQUES.register("weights")
@@ -34,6 +34,7 @@ class Weights(Technique):
     name = "weights"
     title = "Weights"
     position = 40
+    relates_layers = True
     summary = "The units it is built from and the units it feeds, with the kernels between them."
 
     def plan(self, context: Context) -> list[WorkItem]:

@@ -215,3 +215,15 @@ def test_files_that_would_run_code_are_refused(tmp_path: Path) -> None:
 def test_pretrained_weights_without_a_hub_are_an_error_with_a_remedy() -> None:
     with pytest.raises(WeightsError, match=r"could not be fetched.*give weights that are on this machine"):
         load_model("timm:test_resnet")
+
+
+def test_nonlinearity_with_one_learned_slope_is_read() -> None:
+    adapter = load_model("timm:test_resnet?act_layer=prelu@random:0")
+    layer = next(layer for layer in adapter.layers() if layer.nonlinearity == "prelu")
+    function = adapter.nonlinearity(layer.name)
+    assert function is not None
+    maps = adapter.record(batch_of(adapter), [layer.name], "pre_activation")[layer.name]
+    expected = adapter.record(batch_of(adapter), [layer.name])[layer.name]
+    rows = maps.flatten(2).transpose(1, 2).contiguous()  # the layout of the pass
+    torch.testing.assert_close(function(rows).transpose(1, 2).reshape(expected.shape), expected)
+    assert (expected < 0).any()

@@ -83,3 +83,20 @@ def test_draft_is_not_made_where_the_final_picture_is(options: BuildOptions, mon
     jobs.clear()
     build(replace(wanted, quality="final"))
     assert {unit for job in jobs for unit in job.item.units} == {0}
+
+
+def test_plan_refuses_what_the_build_would_refuse(options: BuildOptions, capsys: pytest.CaptureFixture[str]) -> None:
+    build(options)
+    words = ["plan", "--images", options.images, "--atlas", str(options.atlas), "--layers", "stem"]
+    assert main([*words, "tiny:net@random:1", "--name", "net"]) == 2
+    assert "already holds a model 'net' with other weights" in capsys.readouterr().err
+    assert main([*words, options.spec, "--seed", "3"]) == 2
+    assert "was built with seed 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [str(10**20), "-1"])
+def test_seed_that_cannot_be_stored_is_refused(options: BuildOptions, capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    words = ["build", options.spec, "--images", options.images, "--atlas", str(options.atlas), "--seed", seed]
+    assert main(words) == 2
+    assert "whole number from 0" in capsys.readouterr().err
+    assert not options.atlas.exists()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from precompute.activations.checkpoint import keep_state, restore_state
 from precompute.activations.collect import Batch, begin_observations, observe
-from precompute.activations.observation import MAX_PER_SOURCE, NUM_TOP, LayerObservation
+from precompute.activations.observation import MAX_PER_SOURCE, NUM_TOP, LayerObservation, Sample
+from precompute.activations.summary import summarise
 from precompute.errors import UsageError
 from precompute.models.base import Point, units_first
 from tests.tiny import SIDE, TinyModel, tiny
@@ -29,7 +33,7 @@ def batches(size: int, num_sources: int, start: int = 0) -> list[Batch]:
 def run_pass(model: TinyModel, names: list[str], size: int = 8, num_sources: int = NUM_IMAGES) -> dict[str, LayerObservation]:
     """Observe some layers."""
     layers = [model.layer(name) for name in names]
-    observations = begin_observations(model, layers, NUM_IMAGES, 0, has_repeated_sources=num_sources < NUM_IMAGES)
+    observations = begin_observations(model, layers, range(NUM_IMAGES), 0, has_repeated_sources=num_sources < NUM_IMAGES)
     assert sum(observe(model, observations, batches(size, num_sources), batch_size=size)) == NUM_IMAGES
     return observations
 
@@ -122,7 +126,8 @@ def test_saturated_units_are_ranked_by_their_pre_activation() -> None:
     observation = run_pass(model, ["deep"])["deep"]
     top = observation.top_of(0)
     assert [found.activation for found in top[:3]] == [6.0, 6.0, 6.0]
-    assert [found.pre_activation for found in top] == sorted((found.pre_activation for found in top), reverse=True)
+    assert [found.key for found in top] == sorted((found.key for found in top), reverse=True)
+    assert [found.pre_activation for found in top] == [found.key for found in top]
 
 
 def test_quantile_and_random_examples_are_a_fair_sample() -> None:
@@ -154,11 +159,11 @@ def test_pass_goes_on_from_a_checkpoint_bit_for_bit() -> None:
     model, names = tiny(), ["stem", "block", "deep"]
     whole = run_pass(model, names, num_sources=15)
     layers = [model.layer(name) for name in names]
-    first = begin_observations(model, layers, NUM_IMAGES, 0, has_repeated_sources=True)
+    first = begin_observations(model, layers, range(NUM_IMAGES), 0, has_repeated_sources=True)
     stream = observe(model, first, batches(8, 15), batch_size=8)
     seen = sum(next(stream) for _ in range(4))
     kept = keep_state(first, "build", seen)
-    second = begin_observations(model, layers, NUM_IMAGES, 0, has_repeated_sources=True)
+    second = begin_observations(model, layers, range(NUM_IMAGES), 0, has_repeated_sources=True)
     assert restore_state(kept, second, "another build") == 0
     assert restore_state(kept[: len(kept) // 2], second, "build") == 0
     assert restore_state(kept, second, "build") == 32
@@ -170,6 +175,47 @@ def test_pass_goes_on_from_a_checkpoint_bit_for_bit() -> None:
         ours, theirs = second[name].histogram, whole[name].histogram
         np.testing.assert_array_equal(ours.counts, theirs.counts)
         np.testing.assert_array_equal(second[name].sample_position, whole[name].sample_position)
+
+
+def test_state_of_another_layout_is_not_used() -> None:
+    model = tiny()
+    observations = begin_observations(model, [model.layer("stem")], range(NUM_IMAGES), 0, has_repeated_sources=True)
+    sum(observe(model, observations, batches(8, 15), batch_size=8))
+    kept = keep_state(observations, "build", NUM_IMAGES)
+    other = begin_observations(model, [model.layer("stem")], range(NUM_IMAGES), 0, has_repeated_sources=True)
+    other["stem"].lowest = other["stem"].lowest.astype(np.float64)
+    assert restore_state(kept, other, "build") == 0
+    assert other["stem"].num_images == 0
+    fresh = begin_observations(model, [model.layer("stem")], range(NUM_IMAGES), 0, has_repeated_sources=True)
+    assert restore_state(kept, fresh, "build") == NUM_IMAGES
+
+
+def test_pre_activation_is_given_only_where_it_is_known() -> None:
+    monotone, other = (
+        LayerObservation.begin(replace(tiny().layer("stem"), nonlinearity=name), function, Sample(np.arange(2)), None)
+        for name, function in (("relu", torch.relu), ("silu", functional.silu))
+    )
+    images = torch.randn(2, 400, 8, generator=torch.Generator().manual_seed(0)) - 3
+    for observation in (monotone, other):
+        known = observation.known(np.arange(2), ["a", "b"])
+        observation.add(summarise(images, observation.reading, known), np.arange(2), ["a", "b"])
+    assert monotone.top_of(0)[0].pre_activation == pytest.approx(float(images[:, :, 0].max()))
+    best = functional.silu(images[:, :, 0]).flatten()
+    assert other.top_of(0)[0].activation == pytest.approx(float(best.max()))
+    assert other.top_of(0)[0].pre_activation is None
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-12, 1e-6, 1.0, 1e6])
+def test_sparsity_is_possible_or_unknown_at_every_scale(scale: float) -> None:
+    observation = LayerObservation.begin(replace(tiny().layer("stem"), nonlinearity=None), None, Sample(np.arange(4)), None)
+    images = torch.randn(4, 400, 8, generator=torch.Generator().manual_seed(0)) * scale
+    known = observation.known(np.arange(4), ["a", "b", "c", "d"])
+    observation.add(summarise(images, observation.reading, known), np.arange(4), ["a", "b", "c", "d"])
+    sparsity = observation.metrics()["sparsity"]
+    if scale < 1e-9:
+        assert np.isnan(sparsity).all()
+    else:
+        np.testing.assert_allclose(sparsity, 0, atol=0.4)
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_layer() -> None:
