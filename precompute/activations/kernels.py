@@ -24,7 +24,7 @@ _FINEST = -120  # widths below 2 ** -120 leave what single precision can scale b
 
 
 @numba.njit(**_STRICT)
-def read_maps(x, a, bounds, pivot, exponent, origin, counts, high, low, high_start, low_start, total, sums):
+def read_maps(x, a, bounds, pivot, exponent, origin, counts, high, low, high_start, low_start, total, activity, sums):
     """Read the pre-activations of some images once: extremes, sums and counts of every unit.
 
     Args:
@@ -40,6 +40,7 @@ def read_maps(x, a, bounds, pivot, exponent, origin, counts, high, low, high_sta
         high_start: int32 `[image, unit]`, set to the first position of the block of `block_rows` that holds the largest.
         low_start: int32 `[image, unit]`, likewise of the smallest.
         total: float64 `[image, unit]`, set to the sum of pre-activations.
+        activity: float64 `[image, unit]`, set to the sum of `activation - pivot`.
         sums: float64 `[4, unit]`, to which the sums of the first to fourth power of `activation - pivot` are added.
 
     Returns:
@@ -56,25 +57,26 @@ def read_maps(x, a, bounds, pivot, exponent, origin, counts, high, low, high_sta
         _place_grid(u, exponent, origin, scale, offset, lower, upper)
     for image in range(num_images):
         for u in range(num_units):
-            high[image, u], low[image, u], total[image, u] = -np.inf, np.inf, 0.0
+            high[image, u], low[image, u], total[image, u], activity[image, u] = -np.inf, np.inf, 0.0, 0.0
         for start in range(0, num_positions, rows):
             stop = min(num_positions, start + rows)
             for first in range(0, num_units, _TILE):
                 last = min(num_units, first + _TILE)
-                _scan(x[image], x[image] if a is None else a[image], (start, stop, first, last), bounds, pivot, part, extremes)
-                _take_block(image, (start, stop, first, last), part, extremes, high, low, high_start, low_start, total, sums)
+                block = (start, stop, first, last)
+                _scan(x[image], x[image] if a is None else a[image], block, bounds, pivot, part, extremes)
+                _take_block(image, block, part, extremes, high, low, high_start, low_start, total, activity, sums)
                 for u in range(first, last):
                     if not math.isfinite(part[0, u - first]):
                         return False
                     if extremes[0, u - first] > upper[u] or extremes[1, u - first] <= lower[u]:
                         _make_room(u, extremes[1, u - first], extremes[0, u - first], exponent, origin, counts)
                         _place_grid(u, exponent, origin, scale, offset, lower, upper)
-                _count(x[image], (start, stop, first, last), scale, offset, bins, flat)
+                _count(x[image], block, scale, offset, bins, flat)
     return True
 
 
 @numba.njit(**_STRICT)
-def _take_block(image, block, part, extremes, high, low, high_start, low_start, total, sums):
+def _take_block(image, block, part, extremes, high, low, high_start, low_start, total, activity, sums):
     """Take what `_scan` found in a block into the results of its image."""
     start, _, first, last = block
     for u in range(first, last):
@@ -83,6 +85,7 @@ def _take_block(image, block, part, extremes, high, low, high_start, low_start, 
         if extremes[1, u - first] < low[image, u]:
             low[image, u], low_start[image, u] = extremes[1, u - first], start
         total[image, u] += part[0, u - first]
+        activity[image, u] += part[1, u - first]
     for power in range(4):
         for u in range(first, last):
             sums[power, u] += part[power + 1, u - first]

@@ -32,7 +32,8 @@ class Found:
         stimulus: Its index.
         activation: The largest activation over positions (for bottom lists the smallest pre-activation).
         key: What it was ranked by.
-        pre_activation: The pre-activation at that position; None where the activation may fall as it rises: it is not kept.
+        pre_activation: The pre-activation at that position; None where it is not kept: at a ceiling, and where the activation
+            may fall as it rises.
         position: `(y, x)`; `(0, token)` on a sequence, `(0, 0)` without a map.
     """
 
@@ -228,7 +229,8 @@ class LayerObservation:
         return self._found(stimulus, activation, float(key[0]), self._pre_activation(key[0]), position)
 
     def _pre_activation(self, key: float) -> float | None:
-        return float(key) if self.reading.is_monotone else None
+        is_told = self.reading.is_monotone and (self.reading.ceiling is None or key < self.reading.ceiling)
+        return float(key) if is_told else None
 
     def _found(self, stimulus: int, activation: float, key: float, pre_activation: float | None, position: int) -> Found:
         width = self.spec.map_size[-1] if self.spec.map_size else 1

@@ -37,8 +37,8 @@ class BatchSummary:
     """One batch of one layer, arrays `[image, unit]`.
 
     Attributes:
-        key: float32, what top examples are ranked by: the largest activation, told apart by the pre-activation where a
-            nonlinearity saturates (for nonlinearities that only ever rise, the largest pre-activation).
+        key: float32, what top examples are ranked by: the largest activation (for nonlinearities that only ever rise, the
+            largest pre-activation). At a ceiling it is the ceiling and the mean activation: see `Reading.ceiling`.
         low: float32, the smallest pre-activation.
         mean: float32, the mean pre-activation over positions.
         centre: float32, the pre-activation at the centre position.
@@ -77,6 +77,16 @@ class Reading:
     def is_monotone(self) -> bool:
         """Whether the largest pre-activation gives the largest activation."""
         return self.nonlinearity in MONOTONE
+
+    @property
+    def ceiling(self) -> float | None:
+        """What no activation exceeds, or None.
+
+        How far a pre-activation lies beyond it is something that nothing in the network ever sees. Images that reach it are
+        told apart by how much of the map is active, which the layers that follow do see.
+        """
+        bound = CLAMPS.get(self.nonlinearity, (-np.inf, np.inf))[1]
+        return bound if np.isfinite(bound) else None
 
     @property
     def sign_is_kept(self) -> bool:
@@ -121,18 +131,18 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
     moments.count = images * positions
     high, low = np.empty((images, units), dtype=np.float32), np.empty((images, units), dtype=np.float32)
     high_start, low_start = np.zeros((images, units), dtype=np.int32), np.zeros((images, units), dtype=np.int32)
-    total = np.empty((images, units))
+    total, activity = np.empty((images, units)), np.empty((images, units))
     histogram = Histogram(known.exponent, known.origin, np.zeros((units, NUM_BINS), dtype=np.uint32))
     grid = (histogram.exponent, histogram.origin, histogram.counts)
     function = None if reading.nonlinearity in CLAMPS else reading.function
     # A map of activations, where one must be made, is made of one image at a time.
     for some in [slice(0, images)] if function is None else [slice(image, image + 1) for image in range(images)]:
         activation = None if function is None else function(flat[some].clone()).numpy()
-        found = (high[some], low[some], high_start[some], low_start[some], total[some])
+        found = (high[some], low[some], high_start[some], low_start[some], total[some], activity[some])
         if not read_maps(values[some], activation, bounds, moments.pivot, *grid, *found, moments.sums):
             raise FloatingPointError
     result = BatchSummary(
-        high,
+        _key(high, moments.pivot + activity / positions, reading),
         low,
         (total / positions).astype(np.float32),
         values[:, reading.centre].copy(),
@@ -143,11 +153,18 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
         _num_active(flat, reading),
     )
     if reading.is_monotone:
-        find_positions(values, (high > known.high) | known.sample[:, None], high, high_start, result.high_position)
+        find_positions(values, (result.key > known.high) | known.sample[:, None], high, high_start, result.high_position)
     else:
         _take_largest_activation(flat, reading, result)
     find_positions(values, low < known.low, low, low_start, result.low_position)
     return result
+
+
+def _key(high: np.ndarray, mean: np.ndarray, reading: Reading) -> np.ndarray:
+    """Return what images are ranked by, float32 `[image, unit]`, from largest pre-activation and mean activation."""
+    if reading.ceiling is None:
+        return high
+    return np.where(high >= reading.ceiling, reading.ceiling + mean, high).astype(np.float32)
 
 
 def _pivot(flat: Tensor, reading: Reading) -> np.ndarray:

@@ -120,14 +120,23 @@ def test_at_most_three_of_one_photograph_and_otherwise_the_best() -> None:
         assert [found.stimulus for found in observation.top_of(unit)] == expected
 
 
-def test_saturated_units_are_ranked_by_their_pre_activation() -> None:
+def test_saturated_images_are_ranked_by_how_much_of_the_map_is_active() -> None:
     model = tiny()
     model.folded.get_parameter("deep.bias").data += 5.5  # so that relu6 saturates on many images
+    model.module.get_parameter("deep_bn.bias").data += 5.5
     observation = run_pass(model, ["deep"])["deep"]
+    act = everything(model, "deep", "activation")
     top = observation.top_of(0)
-    assert [found.activation for found in top[:3]] == [6.0, 6.0, 6.0]
-    assert [found.key for found in top] == sorted((found.key for found in top), reverse=True)
-    assert [found.pre_activation for found in top] == [found.key for found in top]
+    full = np.flatnonzero(act[:, 0].max(axis=1) >= 6.0)
+    assert len(full) > NUM_TOP
+    assert {found.activation for found in top} == {6.0}
+    assert {found.pre_activation for found in top} == {None}
+    means = act[:, 0].mean(axis=1)
+    expected = sorted(means[full], reverse=True)[:NUM_TOP]
+    np.testing.assert_allclose([means[found.stimulus] for found in top], expected, rtol=1e-5)
+    assert means[top[0].stimulus] > means[top[-1].stimulus]
+    places = [found.position[0] * model.layer("deep").map_size[-1] + found.position[1] for found in top]
+    assert [act[found.stimulus, 0, place] for found, place in zip(top, places, strict=True)] == [6.0] * NUM_TOP
 
 
 def test_quantile_and_random_examples_are_a_fair_sample() -> None:
