@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -95,6 +96,8 @@ def run_build(arguments: argparse.Namespace) -> int:
 
     if arguments.end_with is not None:
         end_with_parent(arguments.end_with)
+        # A shell lets what it starts in the background ignore this signal, and the server says stop with it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     report = build(options_from(arguments))
     _name_left_out(report.left_out)
     print(
