@@ -53,8 +53,7 @@ def restore_state(data: bytes, observations: Mapping[str, LayerObservation], bui
     if not all(_fits(observation, places[name], arrays, numbers) for name, observation in observations.items()):
         return 0
     for name, observation in observations.items():
-        number = places[name]
-        _restore(observation, f"{number}", arrays, numbers)
+        _restore(observation, places[name], arrays, numbers)
     return int(numbers["num_done"])
 
 

@@ -29,9 +29,9 @@ class Histogram:
     counts: np.ndarray
 
     @classmethod
-    def empty(cls, num_units: int, dtype: type[np.generic] = np.int64) -> Histogram:
+    def empty(cls, num_units: int) -> Histogram:
         """Return the histograms of no value; their grids are made by the first values."""
-        return cls(np.full(num_units, NO_WIDTH), np.zeros(num_units, np.int64), np.zeros((num_units, NUM_BINS), dtype))
+        return cls(np.full(num_units, NO_WIDTH), np.zeros(num_units, np.int64), np.zeros((num_units, NUM_BINS), np.int64))
 
     def add(self, other: Histogram) -> None:
         """Add the counts of other values, on the grid that holds both."""

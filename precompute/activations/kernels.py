@@ -306,15 +306,7 @@ def insert_run(start, stop, key, stimulus, position, floor, key_list, stimulus_l
         for u in range(num_units):
             value = key[candidate, u]
             if value > floor[u] and value > key_list[u, length - 1]:
-                place = length - 1
-                while place > 0 and value > key_list[u, place - 1]:
-                    key_list[u, place] = key_list[u, place - 1]
-                    stimulus_list[u, place] = stimulus_list[u, place - 1]
-                    position_list[u, place] = position_list[u, place - 1]
-                    place -= 1
-                key_list[u, place] = value
-                stimulus_list[u, place] = stimulus[candidate]
-                position_list[u, place] = position[candidate, u]
+                _insert(u, value, stimulus[candidate], position[candidate, u], key_list, stimulus_list, position_list)
 
 
 @numba.njit(**_STRICT)
@@ -326,12 +318,18 @@ def insert_lists(key, stimulus, position, key_list, stimulus_list, position_list
             value = key[u, candidate]
             if not value > key_list[u, length - 1]:
                 break
-            place = length - 1
-            while place > 0 and value > key_list[u, place - 1]:
-                key_list[u, place] = key_list[u, place - 1]
-                stimulus_list[u, place] = stimulus_list[u, place - 1]
-                position_list[u, place] = position_list[u, place - 1]
-                place -= 1
-            key_list[u, place] = value
-            stimulus_list[u, place] = stimulus[u, candidate]
-            position_list[u, place] = position[u, candidate]
+            _insert(u, value, stimulus[u, candidate], position[u, candidate], key_list, stimulus_list, position_list)
+
+
+@numba.njit(**_STRICT)
+def _insert(u, value, stimulus, position, key_list, stimulus_list, position_list):
+    """Insert one candidate, which is better than the last, into the list of a unit."""
+    place = key_list.shape[1] - 1
+    while place > 0 and value > key_list[u, place - 1]:
+        key_list[u, place] = key_list[u, place - 1]
+        stimulus_list[u, place] = stimulus_list[u, place - 1]
+        position_list[u, place] = position_list[u, place - 1]
+        place -= 1
+    key_list[u, place] = value
+    stimulus_list[u, place] = stimulus
+    position_list[u, place] = position

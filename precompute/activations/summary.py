@@ -134,28 +134,36 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
     total, activity = np.empty((images, units)), np.empty((images, units))
     histogram = Histogram(known.exponent, known.origin, np.zeros((units, NUM_BINS), dtype=np.uint32))
     grid = (histogram.exponent, histogram.origin, histogram.counts)
+    largest = np.empty((images, units), dtype=np.float32)
+    position = np.zeros((images, units), dtype=np.int32)
+    num_active = None if reading.sign_is_kept else np.zeros(units, dtype=np.int64)
     function = None if reading.nonlinearity in CLAMPS else reading.function
     # A map of activations, where one must be made, is made of one image at a time.
     for some in [slice(0, images)] if function is None else [slice(image, image + 1) for image in range(images)]:
-        activation = None if function is None else function(flat[some].clone()).numpy()
+        activation = None if function is None else function(flat[some].clone())
         found = (high[some], low[some], high_start[some], low_start[some], total[some], activity[some])
-        if not read_maps(values[some], activation, bounds, moments.pivot, *grid, *found, moments.sums):
+        plain = None if activation is None else activation.numpy()
+        if not read_maps(values[some], plain, bounds, moments.pivot, *grid, *found, moments.sums):
             raise FloatingPointError
+        if activation is not None and not reading.is_monotone:
+            best = activation.max(1)
+            largest[some], position[some] = best.values.numpy(), best.indices.numpy()
+        if activation is not None and num_active is not None:
+            num_active += (activation > 0).sum((0, 1)).numpy()
+    key = _key(high, moments.pivot + activity / positions, reading) if reading.is_monotone else largest
     result = BatchSummary(
-        _key(high, moments.pivot + activity / positions, reading),
+        key,
         low,
         (total / positions).astype(np.float32),
         values[:, reading.centre].copy(),
-        np.zeros((images, units), dtype=np.int32),
+        position,
         np.zeros((images, units), dtype=np.int32),
         moments,
         histogram,
-        _num_active(flat, reading),
+        num_active,
     )
     if reading.is_monotone:
-        find_positions(values, (result.key > known.high) | known.sample[:, None], high, high_start, result.high_position)
-    else:
-        _take_largest_activation(flat, reading, result)
+        find_positions(values, (key > known.high) | known.sample[:, None], high, high_start, position)
     find_positions(values, low < known.low, low, low_start, result.low_position)
     return result
 
@@ -173,19 +181,3 @@ def _pivot(flat: Tensor, reading: Reading) -> np.ndarray:
     some = rows[:: max(1, len(rows) // NUM_FOR_PIVOT)]
     mean: np.ndarray = (some if reading.function is None else reading.function(some.clone())).mean(0).numpy()
     return mean
-
-
-def _num_active(flat: Tensor, reading: Reading) -> np.ndarray | None:
-    if reading.sign_is_kept or reading.function is None:
-        return None
-    return np.sum([(reading.function(image.clone()) > 0).sum(0).numpy() for image in flat], axis=0)
-
-
-def _take_largest_activation(flat: Tensor, reading: Reading, summary: BatchSummary) -> None:
-    """Rank by the activation where it may fall as the pre-activation rises."""
-    if reading.function is None:
-        raise ValueError("a layer without a nonlinearity is monotone")
-    summary.key = np.empty_like(summary.low)
-    for image, plane in enumerate(flat):
-        largest = reading.function(plane.clone()).max(0)
-        summary.key[image], summary.high_position[image] = largest.values.numpy(), largest.indices.numpy()
