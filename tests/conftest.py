@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,24 @@ def client(fixture_atlas: Path) -> Iterator[TestClient]:
 
     with TestClient(create_app(AppSettings(fixture_atlas)), follow_redirects=False) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads() -> Iterator[None]:
+    """A build fixes the number of threads of its process; the next test must not see that. The app's tests have no torch."""
+    torch = sys.modules.get("torch")
+    count = None if torch is None else torch.get_num_threads()
+    yield
+    if torch is not None:
+        torch.set_num_threads(count)
+
+
+@pytest.fixture
+def twelve_images(tmp_path: Path) -> Path:
+    """Return a folder of twelve small images."""
+    from tests.tiny import write_images  # brings torch, which the app's tests do without
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    write_images(str(folder), 12)
+    return folder

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
 from app.main import create_app
@@ -23,18 +21,12 @@ from precompute.stimuli.image_folder import ImageFolder
 from precompute.store.engine import open_writer
 from precompute.store.writer import AtlasWriter
 from tests.dump import dump
-from tests.tiny import write_images
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Iterator[BuildOptions]:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    write_images(str(folder), 12)
-    count = torch.get_num_threads()
+def options(twelve_images: Path, tmp_path: Path) -> BuildOptions:
     techniques = ("statistics", "dataset_examples", "weights")
-    yield BuildOptions("tiny:net@random:0", str(folder), tmp_path / "atlas", techniques=techniques, is_quiet=True)
-    torch.set_num_threads(count)
+    return BuildOptions("tiny:net@random:0", str(twelve_images), tmp_path / "atlas", techniques=techniques, is_quiet=True)
 
 
 def results(atlas: Path) -> dict[str, list[str]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from precompute import pipeline
 from precompute.cli import main
@@ -41,13 +40,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def options(images: Path, tmp_path: Path) -> BuildOptions:
     return BuildOptions("tiny:net@random:0", str(images), tmp_path / "atlas", techniques=TECHNIQUES, is_quiet=True)
-
-
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Iterator[None]:
-    count = torch.get_num_threads()
-    yield
-    torch.set_num_threads(count)
 
 
 def test_build_stores_every_unit_and_leaves_nothing_to_do(options: BuildOptions) -> None:

@@ -9,26 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from precompute import pipeline
 from precompute.cli import main
 from precompute.executors.local import Job, JobOutcome
 from precompute.pipeline import build
 from precompute.planning import BuildOptions, choose_techniques
-from tests.tiny import write_images
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Iterator[BuildOptions]:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    write_images(str(folder), 12)
-    count = torch.get_num_threads()
-    yield BuildOptions(
-        "tiny:net@random:0", str(folder), tmp_path / "atlas", layers=("stem",), techniques=("statistics",), is_quiet=True
+def options(twelve_images: Path, tmp_path: Path) -> BuildOptions:
+    atlas = tmp_path / "atlas"
+    return BuildOptions(
+        "tiny:net@random:0", str(twelve_images), atlas, layers=("stem",), techniques=("statistics",), is_quiet=True
     )
-    torch.set_num_threads(count)
 
 
 class FakeExecutor:

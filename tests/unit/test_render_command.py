@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
 from app.main import create_app
@@ -25,13 +24,6 @@ from precompute.techniques.base import TECHNIQUES, Context
 from tests.tiny import write_images
 
 SPEC = "tiny:net@random:0"
-
-
-@pytest.fixture(autouse=True)
-def _restore_threads() -> Iterator[None]:
-    count = torch.get_num_threads()
-    yield
-    torch.set_num_threads(count)
 
 
 class HereExecutor:
