@@ -89,6 +89,20 @@ def thumb_file(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, found:
     return None if image is None else _webp(image)
 
 
+def pictures(reader: AtlasReader, names: Sequence[str], layout: SheetLayout) -> bytes:
+    """Return files of the store side by side as WebP; the place of one that is missing stays dark."""
+    image = Image.new("RGB", (layout.width, layout.height))
+
+    def draw(name: str) -> Image.Image | None:
+        path = reader.blobs.open_path(name)
+        return None if path is None else _small(path, layout.size_px)
+
+    for place, drawn in enumerate(_POOL.map(draw, names)):
+        if drawn is not None:
+            image.paste(drawn, layout.corner(place))
+    return _webp(image)
+
+
 def sheet(reader: AtlasReader, catalog: Catalog, units: Sequence[tuple[LayerRecord, ThumbRecord | None]], size_px: int) -> bytes:
     """Return the small pictures of many units side by side as WebP; the place of one that is missing stays dark."""
     layout = SheetLayout(len(units), size_px)

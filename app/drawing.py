@@ -27,6 +27,11 @@ class Cut:
     full_width: int
     full_height: int
 
+    @property
+    def classes(self) -> str:
+        """Return the classes that place the whole picture behind a frame as large as the part: column, row, columns."""
+        return f"c{self.x // self.width} r{self.y // self.height} of-{self.full_width // self.width}"
+
 
 @dataclass(frozen=True)
 class SheetLayout:
@@ -139,6 +144,32 @@ def histogram_bars(histogram: Histogram, width: int, height: int) -> tuple[list[
         bars.append(Bar(x, height - tall, round((right - left) / span * width, 2), tall, left, right, number))
     zero = round(-low / span * width, 1)
     return bars, zero if 0 <= zero <= width else None
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """A small curve: its points as SVG writes them, and where its value is zero (None: outside)."""
+
+    points: str
+    zero: float | None
+    first: float
+    last: float
+
+
+def sparkline(values: Sequence[float | None], width: int, height: int) -> Sparkline | None:
+    """Return a series of values as a curve that fills its frame, or None where there is no series.
+
+    >>> sparkline([0.0, 2.0, None, 4.0], 100, 20)
+    Sparkline(points='0,20 33.3,10 100,0', zero=20.0, first=0.0, last=4.0)
+    """
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return None
+    numbers = [value for _, value in known]
+    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
+    points = [f"{width * place / (len(values) - 1):.4g},{height * (1 - (value - low) / span):.4g}" for place, value in known]
+    zero = round(height * (1 + low / span), 1)
+    return Sparkline(" ".join(points), zero if 0 <= zero <= height else None, numbers[0], numbers[-1])
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,21 @@ def is_metric_range(name: str) -> bool:
     return name.startswith(("min.", "max."))
 
 
+def is_of_picture(name: str) -> bool:
+    """Return whether a metric of a unit is a score of its leading picture."""
+    return name.startswith("picture_")
+
+
+def metric_groups(metrics: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+    """Return metrics under two headings: what the unit does, and how good its leading picture is."""
+    listed = list(metrics)
+    groups = [
+        ("The unit", [metric for metric in listed if not is_of_picture(metric.name)]),
+        ("Its picture", [metric for metric in listed if is_of_picture(metric.name)]),
+    ]
+    return [group for group in groups if group[1]]
+
+
 def without(query: dict[str, str], *names: str) -> dict[str, str]:
     """Return query parameters without some of them."""
     return {key: value for key, value in query.items() if key not in names}
@@ -171,4 +186,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "html_address": html_address,
     "tail": tail,
     "runs": runs,
+    "metric_groups": metric_groups,
 }

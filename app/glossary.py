@@ -13,6 +13,33 @@ TERMS = {
     "dataset_examples": "Real images from the dataset, chosen by how strongly the unit responds to them.",
     "reached_ratio": "The response to the synthetic image, as a multiple of the strongest response to any image of the dataset.",
     "robustness": "How much of the response is left when the picture is shifted, scaled and rotated a little.",
+    "objective_channel": "Driven by the unit's average over all positions: its pattern fills the picture.",
+    "objective_neuron": "Driven by the unit at the middle position alone: one copy of its pattern, in its place.",
+    "objective_diversity": "Several pictures made together and kept from looking alike: the things that the unit answers to.",
+    "most": "Pictures that drive the unit up, by its average over the picture or at the middle alone.",
+    "least": "Pictures that drive the unit down as far as possible: what it is most against.",
+    "facet": "One of several pictures of a unit that were made together and kept from looking alike.",
+    "seed": "The number that fixes the random start: the same seed gives the same picture, another one a second opinion.",
+    "draft": "Made quickly, with few steps; a build of final quality puts a better picture in its place.",
+    "trace": "The response during the optimisation, from the first step to the last: it should rise and level out.",
+    "selectivity_rank": "Place of this unit among all units of its layer for the picture: 1 means that no other answers more.",
+    "selectivity_margin": "How far this unit's answer to the picture is ahead of the next unit's; below zero, another is ahead.",
+    "similarity_auc": "How well likeness to the picture tells the unit's examples from other images: 1 always, 0.5 by chance.",
+    "path_similarity": "How alike the layers below this one answer to the picture and to the unit's examples: 1 is the same.",
+    "path_baseline": "The same comparison between the examples themselves: as alike as photographs of one thing are.",
+    "path_chance": "The same comparison with images drawn by chance: what likeness comes for free.",
+    "path_excess": "How far the likeness of path is above what comes for free.",
+    "high_frequency_excess": "How much more fine detail the picture has than photographs; much of it is noise.",
+    "seed_agreement": "How alike the pictures are that other random starts lead to: high where the picture is no accident.",
+    "flag_not_reached": "The picture excites the unit less than some photograph does: the optimisation did not get far enough.",
+    "flag_fragile": "Much of the response is lost when the picture is moved a little: maybe a trick of pixels, not a pattern.",
+    "flag_not_selective": "Other units of the layer answer to it as much or more: it does not show what is special here.",
+    "flag_unlike_examples": "The picture does not look like the images that excite the unit: trust the images more.",
+    "flag_other_path": "The layers below answer to the picture in another way than to photographs: maybe an optical illusion.",
+    "flag_high_frequency": "The picture has much more fine detail than photographs: part of it is noise.",
+    "flag_seeds_disagree": "Other random starts lead to other pictures: the unit answers to several things, or chance made this.",
+    "flag_dead_start": "The picture could be changed, but none of several starts made the unit respond.",
+    "flag_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "norm": "The size of all weights between two units together (L2 norm): how strongly they are connected.",
     "sum": "All weights between two units added up, with sign: whether one excites or inhibits the other on the whole.",
@@ -44,6 +71,37 @@ TERMS = {
 }
 
 
+NAMES = {
+    "reached_ratio": "Against the strongest photograph",
+    "robustness": "Left under small changes",
+    "selectivity_rank": "Place among all units",
+    "selectivity_margin": "Lead over the next unit",
+    "similarity_auc": "Likeness to its examples",
+    "path_similarity": "Likeness of path",
+    "path_baseline": "Likeness of path, among its examples",
+    "path_chance": "Likeness of path, by chance",
+    "path_excess": "Likeness of path above chance",
+    "high_frequency_excess": "Fine detail beyond photographs",
+    "seed_agreement": "Agreement of other seeds",
+    "flag_not_reached": "weaker than photographs",
+    "flag_fragile": "fragile",
+    "flag_not_selective": "others answer more",
+    "flag_unlike_examples": "unlike its examples",
+    "flag_other_path": "another path",
+    "flag_high_frequency": "fine noise",
+    "flag_seeds_disagree": "seeds disagree",
+    "flag_dead_start": "no response",
+    "flag_never_started": "never started",
+}
+PICTURE = "picture_"
+"""What the metrics of a unit that are scores of its leading picture begin with."""
+
+
 def explain(term: str) -> str:
     """Return the plain explanation of a term, or an empty text."""
-    return TERMS.get(term, "")
+    return TERMS.get(term, "") or TERMS.get(term.removeprefix(PICTURE), "")
+
+
+def name(term: str, otherwise: str) -> str:
+    """Return the name of a score or a flag in plain words, or else the one that is given."""
+    return NAMES.get(term.removeprefix(PICTURE), otherwise)

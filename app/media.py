@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 from starlette.responses import FileResponse
 
-from app import compose, drawing, strips, thumbs
+from app import compose, drawing, pictures, strips, thumbs
 from app.dependencies import AtlasDoor, check_unit
 from app.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
@@ -23,7 +23,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 THUMB_PX = 128
 MAX_SHEET_UNITS = 64
 _VERSION = Parameter("v", "The version of the picture, as the pages give it")
-_SHEET = (_VERSION, Parameter("px", "Side of a tile, 16 to 256", kind="integer"), Parameter("units", "`LAYER:1.2.3;LAYER:4`"))
+_SHEET = (_VERSION, Parameter("px", "Side of a tile, 16 to 256", kind="integer"), Parameter("units", "`LAYER:1.2.8-11;LAYER:4`"))
 _KERNEL = (Parameter("max", "The value that has the full colour", kind="number"),)
 
 
@@ -43,6 +43,7 @@ class Media:
         router = APIRouter()
         for path, endpoint in (
             ("/media/strips/{model}/{layer}/{unit}.webp", self.strip),
+            ("/media/pictures/{model}/{layer}/{unit}.webp", self.pictures),
             ("/media/thumbs/{model}/{layer}/{unit}.webp", self.thumb),
             ("/media/sheets/{model}.webp", self.sheet),
             ("/media/kernels/{model}/{source}/{source_unit}/{target}/{target_unit}.png", self.kernel),
@@ -72,6 +73,17 @@ class Media:
         version = strips.version_of(payload, [stimulus.blob_name for stimulus in stimuli.values()])
         key = f"strip|{catalog.model.id}|{layer.name}|{unit}|{version}"
         return self._kept(key, asked == version, lambda: compose.strip(reader, catalog, layer, payload, stimuli))
+
+    def pictures(self, request: Request) -> Response:
+        """Answer with all visualizations of a unit side by side."""
+        asked = Query(request.query_params.multi_items(), (_VERSION,)).text("v")
+        reader, catalog, layer, unit = self._unit(request)
+        found = [artifact.blob_name for artifact in reader.artifacts(layer, unit) if artifact.kind == "visualization"]
+        names = [name for name in found if name is not None]
+        if not names:
+            raise UnknownName("picture", str(unit), (), where=layer.name, hint="This unit has no visualization yet.")
+        url, version, layout = pictures.sheet(catalog.model.id, layer.name, unit, names)
+        return self._kept(f"pictures|{url}", asked == version, lambda: compose.pictures(reader, names, layout))
 
     def thumb(self, request: Request) -> Response:
         """Answer with the small picture of a unit."""
@@ -156,15 +168,19 @@ class Media:
 def _parse_units(catalog: Catalog, text: str) -> list[tuple[LayerRecord, int]]:
     units: list[tuple[LayerRecord, int]] = []
     for group in text.split(";") if text else []:
-        name, colon, indices = group.rpartition(":")
+        name, colon, runs = group.rpartition(":")
         if not colon:
-            raise UsageError(f"units={text[:80]!r} is not a list of units. Write LAYER:1.2.3;LAYER:4.")
+            raise UsageError(f"units={text[:80]!r} is not a list of units. Write LAYER:1.2.8-11;LAYER:4.")
         layer = catalog.layer(name)
-        units += [(layer, check_unit(layer, index)) for index in indices.split(".")]
+        for run in runs.split("."):
+            first, _, last = run.partition("-")
+            start = check_unit(layer, first)
+            stop = check_unit(layer, last or first) + 1
+            units += [(layer, unit) for unit in range(start, min(stop, start + MAX_SHEET_UNITS + 1))]
         if len(units) > MAX_SHEET_UNITS:
             raise UsageError(f"'units' names more than {MAX_SHEET_UNITS} units. Ask for several sheets.")
     if not units:
-        raise UsageError("'units' is missing. Write LAYER:1.2.3;LAYER:4.")
+        raise UsageError("'units' is missing. Write LAYER:1.2.8-11;LAYER:4.")
     return units
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app import diagrams, drawing, formats, glossary, urls
+from app import diagrams, drawing, formats, glossary, pictures, urls
 from app.contexts import Context
 from app.settings import AppSettings
 
@@ -45,6 +45,7 @@ class Templates:
             urls=urls,
             draw=drawing,
             diagrams=diagrams,
+            pictures=pictures,
             glossary=glossary,
             static=self.static,
             without=formats.without,
@@ -53,6 +54,7 @@ class Templates:
         )
         self._environment.filters.update(formats.FILTERS)
         self._environment.tests["metric_range"] = formats.is_metric_range
+        self._environment.tests["of_picture"] = formats.is_of_picture
 
     def static(self, path: str) -> str:
         """Return the address of a static file; it changes with the content of the static files."""

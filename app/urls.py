@@ -68,6 +68,11 @@ def strip(model_id: str, layer_name: str, index: int, version: str) -> str:
     return f"/media/strips/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
 
 
+def pictures(model_id: str, layer_name: str, index: int, version: str) -> str:
+    """Return the address of one picture that holds all visualizations of a unit."""
+    return f"/media/pictures/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
+
+
 def thumb(model_id: str, layer_name: str, index: int, version: str) -> str:
     """Return the address of the small picture of a unit that has no visualization."""
     return f"/media/thumbs/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
@@ -75,10 +80,14 @@ def thumb(model_id: str, layer_name: str, index: int, version: str) -> str:
 
 def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version: str) -> str:
     """Return the address of one picture that holds the small pictures of many units."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[list[int]]] = {}
     for layer_name, index in units:
-        groups.setdefault(layer_name, []).append(str(index))
-    listed = ";".join(f"{name}:{'.'.join(indices)}" for name, indices in groups.items())
+        runs = groups.setdefault(layer_name, [])
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1][1:] = [index]
+        else:
+            runs.append([index])
+    listed = ";".join(f"{name}:{'.'.join('-'.join(map(str, run)) for run in runs)}" for name, runs in groups.items())
     return with_query(f"/media/sheets/{part(model_id)}.webp", {"px": size_px, "units": listed, "v": version})
 
 

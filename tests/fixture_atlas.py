@@ -22,6 +22,27 @@ SIDE = 64
 NUM_STIMULI = 40
 HOSTILE_LABEL = '<script>alert("label")</script>'
 STATUSES = ("ok", "dead_start", "rescued", "never_started", "saturated")
+FLAGS = (
+    "not_reached",
+    "fragile",
+    "not_selective",
+    "unlike_examples",
+    "other_path",
+    "high_frequency",
+    "seeds_disagree",
+    "dead_start",
+    "never_started",
+)
+SCORES = (
+    "selectivity_rank",
+    "selectivity_margin",
+    "similarity_auc",
+    "path_similarity",
+    "path_baseline",
+    "path_chance",
+    "high_frequency_excess",
+    "seed_agreement",
+)
 RUN = "run-fixture"
 
 
@@ -50,6 +71,7 @@ def make_fixture_atlas(folder: Path) -> Path:
     """Write the atlas and return its folder.
 
     Unit 0..3 of each layer have no visualization, the last unit of each layer has nothing at all, and the statuses go round.
+    Pictures of the first model carry scores and flags; those of the second are as older versions wrote them.
     """
     writer = AtlasWriter(folder)
     generator = np.random.default_rng(7)
@@ -325,11 +347,12 @@ class _Model:
             yield TopStimulus(layer.name, index, int(row[0]), rank, row[1])
 
     def _visualizations(self, layer: Plan, index: int) -> Iterator[Result]:
-        for position, sign in enumerate(("positive", "negative")):
+        for position, (variant, facet) in enumerate(_variants(self.number, index)):
+            objective, sign, quality, *more = variant.split()
             status = STATUSES[(index + position) % len(STATUSES)]
             reached = float(self.generator.uniform(0.2, 2.5))
             payload = {
-                "objective": "channel",
+                "objective": objective,
                 "parameterization": "fourier",
                 "activation": 4.0 * reached,
                 "dataset_max": 4.0,
@@ -337,14 +360,47 @@ class _Model:
                 "robustness": 0.8,
                 "canvas_px": SIDE,
                 "steps": 128,
-                "seed": index,
+                "seed": int(more[1]) if more else index if self.number else 0,
                 "status": status,
                 "transforms": ["jitter 4", "scale 0.9-1.1", "rotate 5"],
                 "sign": sign,
-                "quality": "draft",
+                "quality": quality,
             }
+            if self.number == 0:
+                payload |= {"variant": variant, "attempt": int(status == "rescued"), "reached_note": None, "start": 0.1}
+                payload |= {"trace": [round(4.0 * reached * (1 - 0.8**step), 4) for step in range(33)]}
+                payload |= _judged(index, position, self.generator)
+                if facet is not None:
+                    payload["facet"] = facet
             blob = _webp(picture(self.generator))
             yield Artifact(layer.name, index, "feature_visualization", "visualization", position, payload, blob)
+            if self.number == 0 and position == 0:
+                yield UnitMetric(layer.name, index, "picture_reached_ratio", reached)
+                for name, value in (payload.get("scores") or {}).items():
+                    if name not in ("path_baseline", "path_chance"):
+                        yield UnitMetric(layer.name, index, f"picture_{name}", value)
+
+
+def _variants(model_number: int, index: int) -> list[tuple[str, int | None]]:
+    """Return the pictures of a unit with their facets: all kinds for every seventh unit of the first model, two for the rest."""
+    few: list[tuple[str, int | None]] = [("channel positive draft", None), ("channel negative draft", None)]
+    if model_number or index % 7:
+        return few
+    few = [("channel positive final", None), few[1], ("neuron positive draft", None), ("neuron negative draft", None)]
+    seeds: list[tuple[str, int | None]] = [(f"channel positive draft seed {seed}", None) for seed in (1, 2)]
+    return few + [("diversity positive draft", facet) for facet in range(4)] + seeds
+
+
+def _judged(index: int, position: int, generator: np.random.Generator) -> dict[str, Any]:
+    """Return scores and flags of a picture: all of both somewhere, nulls, and no scores at all."""
+    draws = [round(float(value), 4) for value in generator.uniform(0, 1, 8)]
+    if index % 5 == 1:
+        return {"flags": []}
+    flags = FLAGS[index % len(FLAGS) :][: 1 + position % 2] if (index + position) % 3 != 1 else []
+    scores = dict(zip(SCORES, draws, strict=True)) | {"selectivity_rank": 1 + (index * position) % 24}
+    if index % 5 == 3:
+        scores = dict.fromkeys(SCORES)
+    return {"scores": scores, "flags": list(flags)}
 
 
 def _edges(layer: Plan, index: int, arrays: dict[tuple[str, str], NDArray[np.float32]], plans: dict[str, Plan]) -> Iterator[Edge]:

@@ -15,6 +15,7 @@ def _finite(value: object) -> object:
 
 
 Number = Annotated[float | None, BeforeValidator(_finite)]
+Whole = Annotated[int | None, BeforeValidator(_finite)]
 
 
 class Part(BaseModel):

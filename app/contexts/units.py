@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.contexts.base import Context, Links, Number, Part, Stage
+from app.contexts.base import Context, Links, Number, Part, Stage, Whole
 from app.contexts.models import LayerSummary
 
 
@@ -108,6 +108,19 @@ class Examples(Part):
     strip: Strip | None
 
 
+class Scores(Part):
+    """How far a visualization can be believed; a score that was not measured is null."""
+
+    selectivity_rank: Whole = Field(description="Place of the unit among all units of its layer for the picture; 1: the first")
+    selectivity_margin: Number = Field(description="How far its answer is ahead of that of the next unit, or behind the first")
+    similarity_auc: Number = Field(description="How well likeness to the picture tells the unit's examples from other images")
+    path_similarity: Number = Field(description="How alike the layers below answer to the picture and to the unit's examples")
+    path_baseline: Number = Field(description="The same between the unit's examples themselves")
+    path_chance: Number = Field(description="The same between the unit's examples and images drawn by chance")
+    high_frequency_excess: Number = Field(description="Fine detail of the picture beyond that of the images")
+    seed_agreement: Number = Field(description="How alike pictures from other seeds are")
+
+
 class Visualization(Part):
     """A synthetic image that makes a unit respond strongly."""
 
@@ -128,6 +141,13 @@ class Visualization(Part):
     transforms: Any
     sign: str
     quality: str | None
+    variant: str | None = Field(description="Objective, sign, quality and, where it is not the first, the seed")
+    facet: int | None = Field(description="Which of several pictures that were made together and kept from looking alike; from 0")
+    attempt: int | None = Field(description="Which start the picture comes from; from 0")
+    trace: list[Number] = Field(description="Values during the ascent, from the first to the last step")
+    reached_note: str | None = Field(description="Why there is no reached_ratio")
+    scores: Scores | None = Field(description="How far the picture can be believed; null where nothing was measured")
+    flags: list[str] = Field(description="What speaks against the picture: names from a fixed list, none where nothing does")
     command: str | None = Field(description="Makes exactly this file again, on a machine like the one that built it")
 
 

@@ -15,6 +15,7 @@ from precompute.store.listing import ListedUnit, UnitFilter, count_statuses, cou
 from precompute.store.records import LayerRecord
 
 DEFAULT_LIMIT = 60
+MAX_LIMIT = 4096
 PARAMETERS = (
     Parameter("sort", "A metric, or `index`", default="index"),
     Parameter("order", "Smallest or largest first", choices=("asc", "desc"), default="asc for index, desc for metrics"),
@@ -23,7 +24,7 @@ PARAMETERS = (
     Parameter("status", "Only units with a visualization of this status", choices=VISUALIZATION_STATUSES),
     Parameter("visualization", "Only units with, or without, a visualization", choices=("yes", "no")),
     Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
-    Parameter("limit", "Units on a page, 1 to 200", kind="integer", default=str(DEFAULT_LIMIT)),
+    Parameter("limit", f"Units on a page, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "A place in the list, from `next`"),
 )
 
@@ -33,7 +34,7 @@ def build_layer(visit: Visit) -> LayerPage:
     reader, layer = visit.reader, visit.layer
     metrics = list_metrics(reader, layer)
     wanted = _filter(visit, list(metrics))
-    limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, 200)
+    limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size")}
     scope["layer"] = layer.name
     after = decode_cursor(scope, visit.query.text("after"), ((int, float, type(None)), int))
@@ -44,14 +45,19 @@ def build_layer(visit: Visit) -> LayerPage:
         cursor = encode_cursor(scope, [units[-1].value, units[-1].index])
         following = visit.prefer(urls.layer(layer.model_id, layer.name, **(visit.query.values | {"after": cursor})))
     summary = layer_summary(layer).model_dump()
-    summary["links"] |= neighbours(visit)
+    total = count_units(reader, layer, wanted)
+    everything = None
+    if len(units) < total <= MAX_LIMIT:
+        values = {key: value for key, value in visit.query.values.items() if key != "after"}
+        everything = urls.layer(layer.model_id, layer.name, **(values | {"limit": str(total)}))
+    summary["links"] |= neighbours(visit) | {"everything": everything}
     coverage = coverage_of(reader, visit.catalog, visit.revision)
     return LayerPage(
         **summary,
         model=layer.model_id,
         layer=layer.name,
         items=_items(visit, layer, units),
-        total=count_units(reader, layer, wanted),
+        total=total,
         next=following,
         metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
         statuses=count_statuses(reader, layer),

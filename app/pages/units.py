@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app import urls
-from app.contexts import Histogram, Links, Provenance, UnitPage, Visualization, Weights
+from app.contexts import Histogram, Links, Provenance, Scores, UnitPage, Visualization, Weights
 from app.dependencies import Visit
 from app.examples import examples_of
 from app.partners import partners_of, strongest
@@ -89,8 +89,20 @@ def _visualization(found: ArtifactRecord, spec: str, layer: str, unit: int) -> V
         transforms=payload.get("transforms"),
         sign=payload.get("sign", "positive"),
         quality=payload.get("quality"),
+        variant=payload.get("variant"),
+        facet=payload.get("facet"),
+        attempt=payload.get("attempt"),
+        trace=payload.get("trace") or [],
+        reached_note=payload.get("reached_note"),
+        scores=_scores(payload.get("scores")),
+        flags=payload.get("flags") or [],
         command=_render_command(spec, layer, unit, payload),
     )
+
+
+def _scores(measured: Mapping[str, Any] | None) -> Scores | None:
+    """Return the scores of a picture, or None where nothing was measured; atlases of older versions have none."""
+    return None if measured is None else Scores(**{name: measured.get(name) for name in Scores.model_fields})
 
 
 def _render_command(spec: str, layer: str, unit: int, payload: Mapping[str, Any]) -> str | None:
@@ -100,6 +112,8 @@ def _render_command(spec: str, layer: str, unit: int, payload: Mapping[str, Any]
         return None
     objective, sign, quality, seed = (str(word) for word in named)
     words = [spec, layer, str(unit), "--objective", objective, "--sign", sign, "--quality", quality, "--seed", seed]
+    if payload.get("facet") is not None:
+        words += ["--facet", str(payload["facet"])]
     return f"unitscope render {shlex.join(words)}"
 
 

@@ -8,7 +8,7 @@ const BEHAVIOURS = {
   filter: submitOnChange,
   keys: listenToKeys,
 };
-const FILES = new Set(["explorer", "boxes"]);
+const FILES = new Set(["explorer", "boxes", "loupe"]);
 
 /** Switch between light and dark, and remember it. */
 function switchTheme() {
