@@ -160,7 +160,7 @@ def sparkline(values: Sequence[float | None], width: int, height: int) -> Sparkl
     """Return a series of values as a curve that fills its frame, or None where there is no series.
 
     >>> sparkline([0.0, 2.0, None, 4.0], 100, 20)
-    Sparkline(points='0,20 33.3,10 100,0', zero=20.0, first=0.0, last=4.0)
+    Sparkline(points='0,20 33.33,10 100,0', zero=20.0, first=0.0, last=4.0)
     """
     known = [(place, value) for place, value in enumerate(values) if value is not None]
     if len(known) < 2:

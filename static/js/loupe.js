@@ -31,6 +31,7 @@ export function mount(link) {
     at.x = at.y = 0.5;
     show(link, at);
   });
+  window.addEventListener("scroll", () => follow(link, at), { passive: true });
   link.addEventListener("keydown", (event) => {
     if (owner !== link) return;
     const { key } = event;
@@ -58,7 +59,6 @@ function make() {
   image.alt = "";
   made.append(image);
   document.body.append(made);
-  window.addEventListener("scroll", () => owner && hide(owner), { passive: true });
   return made;
 }
 
@@ -86,6 +86,15 @@ function show(link, at) {
   const y = isLarge ? box.top + at.y * box.height : (above >= 0 ? above : box.bottom + 8) + SIZE / 2;
   const left = Math.min(Math.max(x - SIZE / 2, 4), document.documentElement.clientWidth - SIZE - 4);
   glass.style.transform = `translate(${left}px, ${y - SIZE / 2}px)`;
+}
+
+/** Go along when the page is scrolled to what has the focus; a pointer is somewhere else by then.
+ * @param {HTMLElement} link
+ * @param {{ x: number, y: number }} at */
+function follow(link, at) {
+  if (owner !== link) return;
+  if (link.matches(":focus-visible")) show(link, at);
+  else hide(link);
 }
 
 /** @param {HTMLElement} link */

@@ -166,6 +166,90 @@ def test_unit_page_is_light(browser: Browser, address: str) -> None:
     visitor.finish(address)
 
 
+def test_loupe_follows_the_pointer_and_the_keyboard(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = visitor.page
+    page.goto(UNIT, wait_until="networkidle")
+    glass = page.locator(".loupe")
+    expect(glass).to_have_count(0)
+    lead = page.locator(".main .picture")
+    lead.hover(position={"x": 40, "y": 40})
+    expect(glass).to_be_visible()
+    expect(glass.locator("img")).to_have_attribute("src", lead.get_attribute("href") or "")
+    expect(glass.locator("img")).to_have_css("image-rendering", "pixelated")  # a canvas of 64 pixels
+    first = glass.locator("img").get_attribute("style")
+    lead.hover(position={"x": 200, "y": 120})
+    assert glass.locator("img").get_attribute("style") != first
+    page.mouse.move(5, 5)
+    expect(glass).to_be_hidden()
+    facet = page.get_by_role("link", name="Facet 2")
+    facet.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(glass).to_be_visible()
+    expect(glass.locator("img")).to_have_attribute("src", facet.get_attribute("href") or "")
+    middle = glass.locator("img").get_attribute("style")
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(address + UNIT)
+    assert glass.locator("img").get_attribute("style") != middle
+    page.keyboard.press("Escape")
+    expect(glass).to_be_hidden()
+    visitor.finish(address)
+
+
+def test_part_under_the_loupe_is_the_part_under_the_pointer(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = visitor.page
+    page.goto(UNIT, wait_until="networkidle")
+    for name in (".main .picture", ".side .picture >> nth=3"):
+        link = page.locator(name)
+        link.scroll_into_view_if_needed()
+        box = link.bounding_box()
+        assert box is not None
+        link.hover(position={"x": 0.3 * box["width"], "y": 0.7 * box["height"]})
+        glass, whole = page.locator(".loupe").bounding_box(), page.locator(".loupe img").bounding_box()
+        assert glass is not None
+        assert whole is not None
+        assert (glass["x"] + glass["width"] / 2 - whole["x"]) / whole["width"] == pytest.approx(0.3, abs=0.01)
+        assert (glass["y"] + glass["height"] / 2 - whole["y"]) / whole["height"] == pytest.approx(0.7, abs=0.01)
+        assert whole["width"] >= 2.5 * box["width"] - 1
+    visitor.finish(address)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_everything_unfolded_still_fits_and_nothing_moved_before(browser: Browser, address: str, width: int) -> None:
+    visitor = Visitor(browser, address, scripts=True, width=width)
+    page = visitor.page
+    page.goto(UNIT, wait_until="networkidle")
+    shift = page.evaluate(
+        """() => new Promise((done) => {
+             let total = 0;
+             new PerformanceObserver((list) => list.getEntries().forEach((entry) => (total += entry.value)))
+               .observe({ type: "layout-shift", buffered: true });
+             setTimeout(() => done(total), 100);
+           })"""
+    )
+    assert shift < 0.01
+    for details in page.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    visitor.finish(address)
+
+
+def test_pictures_of_a_layer_come_when_they_are_near(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True, width=390)
+    page = visitor.page
+    page.goto("/models/tiny_a/stem?limit=4096&size=l", wait_until="networkidle")
+    first = page.locator(".sprite img").first
+    frame, whole = page.locator(".sprite").first.bounding_box(), first.bounding_box()
+    assert frame is not None
+    assert whole is not None
+    assert whole["width"] == pytest.approx(10 * frame["width"], abs=1)
+    assert first.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert len([url for url in visitor.requests if "/media/sheets/" in url]) == 1
+    visitor.finish(address)
+
+
 def test_progress_of_a_running_build_moves_in_place(browser: Browser, fixture_atlas: Path, tmp_path: Path) -> None:
     atlas = tmp_path / "atlas"
     shutil.copytree(fixture_atlas, atlas)

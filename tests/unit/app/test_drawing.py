@@ -7,12 +7,12 @@ from types import ModuleType
 
 import pytest
 
-from app import diagrams, drawing, formats, strips
+from app import diagrams, drawing, formats, pictures, strips, urls
 from app.contexts import Box, Histogram
 from app.drawing import Cut
 
 
-@pytest.mark.parametrize("module", [diagrams, formats, strips], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [diagrams, drawing, formats, pictures, strips], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_run(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -66,3 +66,16 @@ def test_kernel_cells_share_the_scale_that_is_given() -> None:
     cells = drawing.kernel_cells([[0.5, -1.0], [0.0, 2.0]], 2.0)
     assert [cell.opacity for cell in cells] == [0.25, 0.5, 0.0, 1.0]
     assert drawing.largest([[[0.5, -3.0]], None, "/media/x.png"]) == 3.0
+
+
+def test_sparkline_leaves_out_what_is_missing_and_needs_two_values() -> None:
+    assert drawing.sparkline([], 100, 20) is None
+    assert drawing.sparkline([1.0, None], 100, 20) is None
+    flat = drawing.sparkline([3.0, 3.0], 100, 20)
+    assert flat is not None
+    assert (flat.points, flat.zero) == ("0,20 100,20", None)
+
+
+def test_address_of_a_sheet_writes_neighbours_as_a_run() -> None:
+    units = [("a", 3), ("a", 4), ("a", 5), ("a", 9), ("b", 0), ("a", 10), ("a", 7)]
+    assert "units=a:3-5.9-10.7;b:0&" in urls.sheet("m", 64, units, "v")
