@@ -32,12 +32,16 @@ from precompute.progress import Stage
 from precompute.stimuli.base import UnusableImage
 from precompute.store import schema
 from precompute.store.blobs import disk_error
+from precompute.store.pixels import StoredPixels
 from precompute.store.writer import AtlasWriter, utc_now
-from precompute.techniques.base import WorkItem
+from precompute.stored import stored_metrics, stored_references
+from precompute.techniques.base import Quality, WorkItem
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 STIMULI_PER_TRANSACTION = 64
-UNITS_PER_JOB = 16
+UNITS_PER_JOB: dict[Quality, int] = {"draft": 16, "final": 64}
+"""Drafts all take the same number of steps, and are to show some of every layer soon; of final pictures, those that converge
+leave the batch and others enter, which needs more of them."""
 
 
 @dataclass(frozen=True)
@@ -269,10 +273,11 @@ class _Run:
         """Yield the new priority of each unit of an item: a job's worth of units of one layer, then of the next."""
         names = [layer.name for layer in self.plan.layers]
         number = order_of_turns(len(names))[names.index(item.layer)]
+        size = UNITS_PER_JOB[self.plan.options.quality]
         planned = set(item.units)
         ordered = [int(unit) for unit in order if int(unit) in planned]
         for place, unit in enumerate(ordered):
-            group, within = divmod(place, UNITS_PER_JOB)
+            group, within = divmod(place, size)
             yield {
                 "task_model": self.plan.model_id,
                 "task_technique": technique,
@@ -280,7 +285,7 @@ class _Run:
                 "task_start": unit,
                 "task_stop": unit + 1,
                 "task_variant": item.variant,
-                "new_priority": rank + group * len(names) + number + within / UNITS_PER_JOB,
+                "new_priority": rank + group * len(names) + number + within / size,
             }
 
     # -- tasks -----------------------------------------------------------------------------------------------------
@@ -333,18 +338,21 @@ class _Run:
     def _do_unit_tasks(self, technique: str, rows: list[dict[str, Any]], stage: Stage) -> None:
         options = self.plan.options
         items = {(item.layer, item.variant): item for item in self.plan.items[technique]}
-        groups = list(_groups(rows))
+        groups = list(_groups(rows, UNITS_PER_JOB[options.quality]))
         waiting: dict[int, list[dict[str, Any]]] = {}
 
         def jobs() -> Iterator[Job]:
             for group in groups:
                 layer, variant = self.layer_names[group[0]["layer_id"]], group[0]["variant"]
                 item = replace(items[layer, variant], units=[row["unit_start"] for row in group])
-                job = Job(technique, item, self._metrics(layer), options.seed, options.quality)
+                references = stored_references(self.writer, self.plan.layer_ids[layer], item.units)
+                job = Job(technique, item, self._metrics(layer), options.seed, options.quality, *references)
                 waiting[id(job)] = group
                 yield job
 
-        executor = LocalExecutor(str(self.plan.adapter.spec), is_partial=options.is_partial, num_workers=options.num_workers)
+        files = {row["stimulus_index"]: self.writer.blobs.path(row["blob_sha256"], "webp") for row in self._stimulus_rows()}
+        spec, pixels = str(self.plan.adapter.spec), StoredPixels(files)
+        executor = LocalExecutor(spec, is_partial=options.is_partial, num_workers=options.num_workers, pixels=pixels)
         try:
             for job, outcome in executor.run(jobs()):
                 group = waiting.pop(id(job))
@@ -364,22 +372,15 @@ class _Run:
         self.num_done += 1
 
     def _metrics(self, layer: str) -> dict[str, np.ndarray]:
-        """Return the metrics of a layer as they are stored: after a resume the pass is not run again."""
-        rows = self.writer.rows(schema.unit_metric, schema.unit_metric.c.layer_id == self.plan.layer_ids[layer])
-        count = self.plan.adapter.layer(layer).num_units
-        metrics: dict[str, np.ndarray] = {}
-        for row in rows:
-            values = metrics.setdefault(row["metric"], np.full(count, np.nan))
-            values[row["unit_index"]] = np.nan if row["value"] is None else row["value"]
-        return metrics
+        return stored_metrics(self.writer, self.plan.layer_ids[layer], self.plan.adapter.layer(layer).num_units)
 
 
-def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _groups(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
     """Cut tasks in order of priority into jobs of units of one layer and variant."""
     group: list[dict[str, Any]] = []
     for row in rows:
         is_same = group and (row["layer_id"], row["variant"]) == (group[0]["layer_id"], group[0]["variant"])
-        if group and (not is_same or len(group) == UNITS_PER_JOB):
+        if group and (not is_same or len(group) == size):
             yield group
             group = []
         group.append(row)

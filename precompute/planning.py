@@ -15,6 +15,8 @@ from typing import Any
 from precompute.domain import LayerSpec, check_model_id
 from precompute.errors import UnknownName, UsageError
 from precompute.models.base import ModelAdapter, load_model
+from precompute.optvis.lucent_renderer import check_lucent
+from precompute.optvis.variants import Renderer
 from precompute.stimuli.base import StimulusSource
 from precompute.stimuli.sources import open_source
 from precompute.techniques.base import TECHNIQUES, Context, Quality, Technique, WorkItem
@@ -34,6 +36,7 @@ class BuildOptions:
         techniques: Names; none for all.
         seed: Of every random draw.
         quality: Of feature visualizations.
+        renderer: Who makes them: `unitscope`, or `lucent` for comparison.
         is_partial: Whether the weight file may lack parameters.
         num_workers: Processes, and threads of the pass.
         is_quiet: Plain lines in place of bars.
@@ -48,6 +51,7 @@ class BuildOptions:
     techniques: Sequence[str] = ()
     seed: int = 0
     quality: Quality = "draft"
+    renderer: Renderer = "unitscope"
     is_partial: bool = False
     num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     is_quiet: bool = False
@@ -88,7 +92,8 @@ class Plan:
 
     def context(self, **extra: Any) -> Context:
         """Return what a technique may look at."""
-        return replace(Context(self.adapter, self.layers, self.options.seed, self.options.quality), **extra)
+        options = self.options
+        return replace(Context(self.adapter, self.layers, options.seed, options.quality, options.renderer), **extra)
 
     def task_keys(self) -> Iterator[dict[str, Any]]:
         """Yield the key of every task of the ledger, in order of technique and item."""
@@ -116,6 +121,8 @@ def make_plan(options: BuildOptions) -> Plan:
     TECHNIQUES.load_all()
     for name in options.techniques:
         TECHNIQUES.get(name)
+    if options.renderer == "lucent":
+        check_lucent()
     source = open_source(options.images)
     adapter = load_model(options.spec, is_partial=options.is_partial)
     source.check()

@@ -6,10 +6,14 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from precompute.commands.build import need_precompute
-from precompute.errors import PublicError, UnknownName
+from precompute.errors import PublicError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from precompute.domain import LayerSpec
+    from precompute.optvis.variants import Variant
 
 EXAMPLE = """\
 example:
@@ -26,9 +30,13 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("spec", metavar="SPEC", help="the model, SOURCE:NAME[@WEIGHTS]")
     parser.add_argument("layer", metavar="LAYER", help="name of the layer")
     parser.add_argument("unit", metavar="UNIT", type=int, help="index of the unit")
-    parser.add_argument("--objective", choices=("channel", "neuron"), help="mean over positions, or the centre alone")
+    objectives = ("channel", "neuron", "diversity")
+    text = "mean over positions, the centre alone, or several facets of the layer's leading one"
+    parser.add_argument("--objective", choices=objectives, help=text)
+    parser.add_argument("--facet", type=int, default=0, metavar="N", help="which of the facets, from 0")
     parser.add_argument("--sign", choices=("positive", "negative"), default="positive", help="what drives it up, or down")
     parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="128 steps, or 512 on a larger canvas")
+    parser.add_argument("--renderer", choices=("unitscope", "lucent"), default="unitscope", help="who makes it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the start and the transforms (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there")
     parser.add_argument("--json", action="store_true", help="print the numbers beside the picture as one JSON object")
@@ -51,15 +59,12 @@ def run_render(arguments: argparse.Namespace) -> int:
     adapter = load_model(arguments.spec, is_partial=arguments.partial)
     layer = adapter.layer(arguments.layer)
     context = Context(adapter, [layer], seed, arguments.quality)
-    technique = FeatureVisualization()
-    variants = [item.variant for item in technique.plan(context)]
-    wanted = f"{arguments.objective} {arguments.sign} {arguments.quality}"
-    if arguments.objective is None:
-        wanted = next(variant for variant in variants if variant.split()[1] == arguments.sign)
-    if wanted not in variants:
-        raise UnknownName("picture", wanted, variants, where=layer.name)
-    item = WorkItem(layer.name, [arguments.unit], wanted, is_per_unit=True)
-    artifact = next(result for result in technique.compute(context, item) if isinstance(result, Artifact))
+    variant = _variant(arguments, layer)
+    item = WorkItem(layer.name, [arguments.unit], str(variant), is_per_unit=True)
+    found = [result for result in FeatureVisualization().compute(context, item) if isinstance(result, Artifact)]
+    if not 0 <= arguments.facet < len(found):
+        raise UsageError(f"There is no facet {arguments.facet}: {variant.objective!r} makes {len(found)}, numbered from 0.")
+    artifact = found[arguments.facet]
     if artifact.blob is None:
         raise RuntimeError("a visualization without a file")
     digest = hashlib.sha256(artifact.blob.data).hexdigest()
@@ -73,3 +78,19 @@ def run_render(arguments: argparse.Namespace) -> int:
     else:
         print(digest)
     return 0
+
+
+def _variant(arguments: argparse.Namespace, layer: LayerSpec) -> Variant:
+    """Return which picture is asked for.
+
+    Raises:
+        UnknownName: The layer has no such picture.
+    """
+    from precompute.optvis.variants import Variant, reductions_of
+
+    names = [*reductions_of(layer), *(["diversity"] if layer.map_size else [])]
+    objective = arguments.objective or names[0]
+    if objective not in names:
+        raise UnknownName("picture", objective, names, where=layer.name)
+    by = " by lucent" if arguments.renderer == "lucent" else ""
+    return Variant.parse(f"{objective} {arguments.sign} {arguments.quality}{by}")

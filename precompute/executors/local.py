@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from precompute.domain import Result
 from precompute.errors import AtlasError, PublicError
 from precompute.executors.process import end_with_parent, tune_process
 from precompute.models.base import load_model
+from precompute.optvis.references import Photographs, Place
+from precompute.store.pixels import StoredPixels, read_pixels
 from precompute.techniques.base import TECHNIQUES, Context, Quality, WorkItem
 
 
@@ -30,6 +33,8 @@ class Job:
         item: The work, cut down to these units.
         metrics: Of the item's layer, by name.
         seed, quality: Of the build.
+        examples: The places of each unit's top examples, strongest first.
+        pictures: The files of the units' stored pictures, by unit and place on the page.
     """
 
     technique: str
@@ -37,6 +42,8 @@ class Job:
     metrics: Mapping[str, np.ndarray]
     seed: int
     quality: Quality
+    examples: Mapping[int, list[Place]] = field(default_factory=dict)
+    pictures: Mapping[tuple[int, int], Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,16 @@ class LocalExecutor:
         spec: The model that each worker loads.
         is_partial: Whether its weight file may lack parameters.
         num_workers: Processes.
+        pixels: The stimuli, for techniques that compare with photographs.
     """
 
-    def __init__(self, spec: str, *, is_partial: bool, num_workers: int) -> None:
+    def __init__(self, spec: str, *, is_partial: bool, num_workers: int, pixels: StoredPixels) -> None:
         self.num_workers = num_workers
         self._pool = ProcessPoolExecutor(
             num_workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(spec, is_partial, os.getpid()),
+            initargs=(spec, is_partial, os.getpid(), pixels),
         )
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, JobOutcome]]:
@@ -105,20 +113,35 @@ class LocalExecutor:
 
 
 _adapter: Any = None
+_pixels = StoredPixels({})
 
 
-def _start_worker(spec: str, is_partial: bool, parent: int) -> None:
-    global _adapter
+def _start_worker(spec: str, is_partial: bool, parent: int, pixels: StoredPixels) -> None:
+    global _adapter, _pixels
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
     tune_process(num_threads=1)
     _adapter = load_model(spec, is_partial=is_partial)
+    _pixels = pixels
 
 
 def _work(job: Job) -> JobOutcome:
     start = time.monotonic()
     layer = _adapter.layer(job.item.layer)
-    context = Context(_adapter, [layer], job.seed, job.quality, {layer.name: job.metrics})
+
+    def read_picture(_layer: str, unit: int, place: int) -> np.ndarray | None:
+        path = job.pictures.get((unit, place))
+        return None if path is None else read_pixels(path)
+
+    context = Context(
+        _adapter,
+        [layer],
+        job.seed,
+        job.quality,
+        metrics={layer.name: job.metrics},
+        photographs=Photographs(_pixels.stimulus, sorted(_pixels.files), {layer.name: dict(job.examples)}),
+        read_picture=read_picture,
+    )
     try:
         results = list(TECHNIQUES.get(job.technique)().compute(context, job.item))
     except PublicError as error:

@@ -94,6 +94,7 @@ class ModelAdapter(ABC):
         input_channels: Of the model input, usually 3.
         labels: Names of the classes in order of output, or None.
         num_parameters: How many numbers it learned.
+        device: Where the folded copy lives, and so where inputs must be.
         left_out: Layers that depend on parameters that a partial weight file lacks.
     """
 
@@ -105,6 +106,7 @@ class ModelAdapter(ABC):
     labels: list[str] | None
     left_out: Sequence[str] = ()
     num_parameters: int
+    device: torch.device = torch.device("cpu")
 
     @classmethod
     @abstractmethod
@@ -145,11 +147,15 @@ class ModelAdapter(ABC):
         """
 
     @abstractmethod
-    def pre_activation(self, batch: Tensor, layer: str) -> Tensor:
-        """Run the folded, frozen copy up to one layer and return its pre-activation; differentiable in `batch`.
+    def pre_activations(self, batch: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Run the folded, frozen copy up to the last of some layers and return their pre-activations.
 
-        `batch` is a model input (see `normalise`) of any height and width that the model can take.
+        They are differentiable in `batch`, a model input (see `normalise`) of any height and width that the model can take.
         """
+
+    def pre_activation(self, batch: Tensor, layer: str) -> Tensor:
+        """Return the pre-activation of one layer; see `pre_activations`."""
+        return self.pre_activations(batch, [layer])[layer]
 
     @abstractmethod
     def nonlinearity(self, layer: str) -> Callable[[Tensor], Tensor] | None:
@@ -183,6 +189,12 @@ class ModelAdapter(ABC):
             where=self.title,
             hint=f"`unitscope layers {self.spec}` lists them.",
         )
+
+    def check_unit(self, layer: str, unit: int) -> None:
+        """Raise UnknownName where a layer has no such unit."""
+        last = self.layer(layer).num_units - 1
+        if not 0 <= unit <= last:
+            raise UnknownName("unit", str(unit), [], where=layer, hint=f"Its units are numbered 0 to {last}.")
 
 
 def units_first(tensor: Tensor, unit_axis: int) -> Tensor:

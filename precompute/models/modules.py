@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,17 @@ class TracedModel(ModelAdapter):
         self._layers: tuple[LayerSpec, ...] | None = None
         self.folded = fold_and_freeze(self.module, self.trace, found)
         self._own = threading.local()
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn pixels `[batch, rgb, height, width]` between 0 and 1 into the model input; differentiable."""
+        mean, std = self._statistics(pixels.device)
+        return (pixels - mean) / std
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its process
+    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.preprocessing.mean, device=device).reshape(1, 3, 1, 1)
+        std = torch.tensor(self.preprocessing.std, device=device).reshape(1, 3, 1, 1)
+        return mean, std
 
     def layers(self) -> tuple[LayerSpec, ...]:
         """Return every layer in order of execution, with the layers directly before and after."""
@@ -120,21 +132,31 @@ class TracedModel(ModelAdapter):
             except _Stop:
                 return
 
-    def pre_activation(self, batch: Tensor, layer: str) -> Tensor:
-        """Run the folded, frozen copy up to one layer and return its pre-activation; differentiable in `batch`."""
-        held: list[Tensor] = []
+    def pre_activations(self, batch: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Run the folded, frozen copy up to the last of some layers and return their pre-activations; differentiable."""
+        held: dict[str, Tensor] = {}
+        waiting = set(layers)
 
-        def hand_over(_name: str, tensor: Tensor) -> None:
-            held.append(tensor)
-            raise _Stop
+        def hand_over(name: str, tensor: Tensor) -> None:
+            waiting.discard(name)
+            # What runs next may write over it.
+            held[name] = tensor.clone() if waiting else tensor
+            if not waiting:
+                raise _Stop
 
         folded = self._folded_of_this_thread()
-        with self._watch(folded, [layer], hand_over):
+        with self._watch(folded, layers, hand_over):
             try:
                 folded(batch.contiguous(memory_format=torch.channels_last))
             except _Stop:
-                return held[0]
-        raise RuntimeError(f"{layer} did not run")
+                return held
+        raise RuntimeError(f"{', '.join(sorted(waiting))} did not run")
+
+    def move_to(self, device: torch.device) -> None:
+        """Move the folded copy, which pictures and the pass are made with, to another device."""
+        self.folded.to(device)
+        self._own = threading.local()
+        self.device = device
 
     def nonlinearity(self, layer: str) -> Callable[[Tensor], Tensor] | None:
         """Return the function from a layer's pre-activation to its activation, or None where none follows."""

@@ -115,17 +115,6 @@ class TimmModel(TracedModel):
             return result.permute(1, 2, 0).contiguous().numpy()
         return np.asarray(result)
 
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """Turn pixels `[batch, rgb, height, width]` between 0 and 1 into the model input; differentiable."""
-        mean, std = self._statistics(pixels.device)
-        return (pixels - mean) / std
-
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its process
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        mean = torch.tensor(self.preprocessing.mean, device=device).reshape(1, 3, 1, 1)
-        std = torch.tensor(self.preprocessing.std, device=device).reshape(1, 3, 1, 1)
-        return mean, std
-
 
 def _load_module(spec: ModelSpec, is_partial: bool) -> tuple[nn.Module, Weights]:
     if spec.weights == "pretrained":

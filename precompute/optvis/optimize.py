@@ -1,151 +1,364 @@
 """The loop: many images at once, one objective each, no image knowing of the others.
 
-Everything that is drawn comes from the generator of the image it is for, and every operation is per image or per
-element, so that a picture does not depend on its batch-mates. (The kernels that PyTorch picks do depend on the size of
-the batch; callers keep that fixed.)
+Batching is continuous: the batch has a fixed number of places, a picture that has converged (or has been given up) leaves
+its place, and the next one enters. Everything that is drawn comes from the generator of the image it is for, and every
+operation is per image or per element, so that a picture does not depend on its batch-mates or on when it entered. (The
+kernels that PyTorch picks do depend on the size of the batch, which is therefore fixed.)
+
+Nothing in a step waits for the device: what happened is looked at every `CHECK_EVERY` steps.
 
 Paper: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016, for the update.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 
-from precompute.optvis.parameterizations import Parameterization
-from precompute.optvis.transforms import AffineRange, Warp, draw_affine
+from precompute.optvis.objectives import Objective
+from precompute.optvis.parameterizations import Parameterization, draw_backgrounds
+from precompute.optvis.rescue import open_dead_ends
+from precompute.optvis.transforms import AffineRange, Warp, add_noise, draw_affine, lay_on
 
 Evaluate = Callable[[Tensor], Tensor]
 """From pixels `[batch, rgb, height, width]` between 0 and 1 to values `[batch]`."""
 
-
+CHECK_EVERY = 16
+"""Steps between two looks at what happened; pictures enter and leave at these."""
 PATIENCE = 16
 """An image without any gradient in its first steps is given up after so many, whatever its batch-mates do."""
-
 FADE_SHARE = 0.5
 """Share of the steps during which the noise of the start is taken away again: it wakes units, and is nothing to look at."""
+GREY = 0.5
+"""What transparent images are laid on when they are scored."""
+SETTLED_SHARE = 0.75
+"""Share of the steps before which no picture is called converged."""
 
 
 @dataclass(frozen=True)
-class Ascent:
-    """What the loop leaves behind.
+class Start:
+    """One try of one objective.
 
     Attributes:
-        images: Pixels `[batch, rgb, height, width]` between 0 and 1.
-        trace: Values under the transforms `[step, batch]`, in units of the layer.
-        start: Value of each untransformed image before the first step `[batch]`.
-        activation: Value of each untransformed image after the last `[batch]`.
-        num_steps: How many steps each image was optimised for, int64 `[batch]`; `PATIENCE` where it was given up.
-        last_live_step: The last step with a finite gradient that was not zero, -1 where there was none, int64 `[batch]`.
+        objective: What its images are for.
+        generators: One for each of its images: the start and the transforms come from it.
+        contrast: Of the start.
+        is_rescue: Whether the first steps may pass through nonlinearities that are shut for the whole image.
+        tag: Whatever the caller wants to know it by.
     """
 
+    objective: Objective
+    generators: Sequence[Generator]
+    contrast: float = 0.2
+    is_rescue: bool = False
+    tag: Hashable = None
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What one try leaves behind; a row for each of its images.
+
+    Attributes:
+        start: The try.
+        images: Pixels `[image, channel, height, width]` between 0 and 1.
+        trace: Values under the transforms `[step, image]`.
+        initial: Value of each untransformed image before the first step `[image]`.
+        value: Value of each untransformed image after the last `[image]`.
+        num_steps: How many steps were taken.
+        last_live_step: The last step with a finite gradient that was not zero, -1 where there was none, `[image]`.
+    """
+
+    start: Start
     images: Tensor
     trace: Tensor
-    start: Tensor
-    activation: Tensor
-    num_steps: Tensor
+    initial: Tensor
+    value: Tensor
+    num_steps: int
     last_live_step: Tensor
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How images are optimised.
+
+    Attributes:
+        num_steps: At most.
+        bounds: Of the random views; each image sees its own in every step.
+        learning_rate: Of the update; constant.
+        least_gain: A picture has converged where its mean value over `CHECK_EVERY` steps rose by less than this share of it.
+            0 means that all steps are taken.
+        uses_bfloat16: Whether the network runs in bfloat16; what is reported is always read in float32.
+    """
+
+    num_steps: int
+    bounds: AffineRange
+    learning_rate: float = 0.05
+    least_gain: float = 0.0
+    uses_bfloat16: bool = False
+
+
 class Nadam:
-    """The Nesterov-accelerated Adam update, element by element, with a constant rate.
+    """The Nesterov-accelerated Adam update with a constant rate, each image at its own step.
 
     Args:
-        state: What is optimised; changed in place.
+        state: What is optimised `[batch, ...]`; changed in place.
         learning_rate: Size of a step.
+        num_steps: Most steps an image takes.
     """
 
     beta1, beta2, epsilon, momentum_decay = 0.9, 0.999, 1e-8, 0.004
 
-    def __init__(self, state: Tensor, learning_rate: float) -> None:
+    def __init__(self, state: Tensor, learning_rate: float, num_steps: int) -> None:
         self.state = state
-        self.learning_rate = learning_rate
         self._first = torch.zeros_like(state)
         self._second = torch.zeros_like(state)
-        self._product = 1.0
-        self._step = 0
+        factors: list[tuple[float, float, float]] = []
+        product = 1.0
+        for step in range(1, num_steps + 1):
+            now, following = (self.beta1 * (1.0 - 0.5 * 0.96 ** (at * self.momentum_decay)) for at in (step, step + 1))
+            product *= now
+            # Both moments are corrected for having begun at zero; the root's correction is brought to the front.
+            root = (1 - self.beta2**step) ** 0.5
+            size = learning_rate * root
+            factors.append((size * (1 - now) / (1 - product), size * following / (1 - product * following), root))
+        self._factors = torch.tensor(factors, device=state.device)
 
-    def climb(self, gradient: Tensor) -> None:
-        """Move the state up the gradient."""
-        self._step += 1
-        now, following = (
-            self.beta1 * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay)) for step in (self._step, self._step + 1)
-        )
-        self._product *= now
+    def forget(self, rows: slice) -> None:
+        """Begin anew for some images."""
+        self._first[rows] = 0.0
+        self._second[rows] = 0.0
+
+    def climb(self, gradient: Tensor, step: Tensor) -> None:
+        """Move the state up the gradient.
+
+        Args:
+            gradient: As the state.
+            step: int64 `[batch]`: how many steps each image has taken before.
+        """
+        shape = (-1, *[1] * (self.state.ndim - 1))
+        now, following, root = (factor.reshape(shape) for factor in self._factors[step].unbind(1))
         self._first.mul_(self.beta1).add_(gradient, alpha=1 - self.beta1)
         self._second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        root = self._second.sqrt().div_(math.sqrt(1 - self.beta2**self._step)).add_(self.epsilon)
-        self.state.addcdiv_(gradient, root, value=self.learning_rate * (1 - now) / (1 - self._product))
-        self.state.addcdiv_(self._first, root, value=self.learning_rate * following / (1 - self._product * following))
+        spread = self._second.sqrt().add_(self.epsilon * root)
+        self.state.add_((gradient * now).addcmul_(self._first, following).div_(spread))
 
 
-def ascend(
-    evaluate: Evaluate,
-    parameterization: Parameterization,
-    generators: Sequence[Generator],
-    directions: Tensor,
-    *,
-    num_steps: int,
-    bounds: AffineRange,
-    contrast: float = 0.2,
-    learning_rate: float = 0.05,
-) -> Ascent:
-    """Optimise one image for each generator.
+@dataclass
+class _Place:
+    """The part of a batch that one try has: its rows, and how far it is."""
+
+    rows: slice
+    start: Start | None = None
+    step: int = 0
+    draws: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+class Ascent:
+    """Images under way.
 
     Args:
-        evaluate: The value of each image.
+        make_evaluate: From the objectives of a whole batch to their values.
         parameterization: How images are written down.
-        generators: One for each image: its start and its transforms come from it.
-        directions: `[batch]`, 1 to raise the value and -1 to lower it.
-        num_steps: Steps of the update.
-        bounds: Of the random views; each image sees its own in every step.
-        contrast: Of the start.
-        learning_rate: Of the update; constant.
+        settings: How they are optimised.
+        num_places: How many objectives are under way at once.
+        num_images: Images of one objective.
+        device: Where.
     """
-    state = parameterization.start(generators, contrast).requires_grad_(True)
-    num_fading = max(1, round(num_steps * FADE_SHARE))
-    fading = state.detach() / num_fading
-    matrices = draw_affine(bounds, parameterization.canvas_px, generators, num_steps)
-    warp = Warp(parameterization.canvas_px)
-    update = Nadam(state.detach(), learning_rate)
-    trace = []
-    last_live_step = torch.full((len(generators),), -1)
-    with torch.no_grad():
-        start = evaluate(parameterization.image(state))
-    for step in range(num_steps):
-        values = evaluate(warp(parameterization.image(state), matrices[step]))
-        (gradient,) = torch.autograd.grad(values, state, directions)
-        is_live = _silence(gradient, last_live_step if step >= PATIENCE else None)
-        last_live_step[is_live] = step
-        update.climb(gradient)
-        if step < num_fading:
-            update.state.sub_(fading)
-        trace.append(values.detach())
-        if step + 1 == PATIENCE and bool((last_live_step < 0).all()):
-            break
-    with torch.no_grad():
-        images = parameterization.image(state)
-        activation = evaluate(images)
-    steps = torch.where(last_live_step < 0, min(PATIENCE, num_steps), num_steps)
-    return Ascent(images, torch.stack(trace), start, activation, steps, last_live_step)
+
+    def __init__(
+        self,
+        make_evaluate: Callable[[Sequence[Objective]], Evaluate],
+        parameterization: Parameterization,
+        settings: Settings,
+        num_places: int,
+        num_images: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
+        self.settings = settings
+        self.parameterization = parameterization
+        self._make_evaluate = make_evaluate
+        self._device = device if device is not None else torch.device("cpu")
+        self._places = [_Place(slice(place * num_images, (place + 1) * num_images)) for place in range(num_places)]
+        self._num_rows = num_places * num_images
+        self._warp = Warp(parameterization.canvas_px, self._device)
+        self._num_fading = max(1, round(settings.num_steps * FADE_SHARE))
+        self._is_made = False
+
+    def run(self, queue: deque[Start]) -> Iterator[Finish]:
+        """Yield each try as it ends; more may be put into the queue between two.
+
+        All must have objectives of one signature.
+        """
+        while True:
+            waiting = any(place.start is None for place in self._places) and bool(queue)
+            if waiting:
+                self._enter(queue)
+            if all(place.start is None for place in self._places):
+                return
+            self._advance()
+            yield from self._leave()
+
+    # -- entering and leaving ----------------------------------------------------------------------------------------
+
+    def _enter(self, queue: deque[Start]) -> None:
+        """Fill free places from the queue; those that stay free repeat the first, and are not looked at."""
+        entered = []
+        for place in self._places:
+            if place.start is None and queue:
+                place.start, place.step = queue.popleft(), 0
+                entered.append(place)
+        for place in entered:
+            self._begin(place)
+        if not entered:
+            return
+        filler = next(place.start for place in self._places if place.start is not None)
+        objectives = [(place.start or filler).objective for place in self._places]
+        self._evaluate = self._make_evaluate(objectives)
+        initial = self._read(self.state)
+        for place in entered:
+            self._initial[place.rows] = initial[place.rows]
+
+    def _begin(self, place: _Place) -> None:
+        start = place.start
+        if start is None:
+            raise RuntimeError("nothing entered")
+        fresh = self.parameterization.start(start.generators, start.contrast).to(self._device)
+        if not self._is_made:
+            self._make(fresh)
+        self.state[place.rows] = fresh
+        self._update.forget(place.rows)
+        fading = self.parameterization.fading(fresh)
+        self._fading[place.rows] = 0.0 if fading is None else fading / self._num_fading
+        canvas_px, bounds = self.parameterization.canvas_px, self.settings.bounds
+        place.draws = draw_affine(bounds, canvas_px, start.generators, self.settings.num_steps).to(self._device)
+        self._last_live[place.rows] = -1
+        self._step[place.rows] = 0
+
+    def _make(self, fresh: Tensor) -> None:
+        """Make the tensors of the batch; a row that never had a picture holds the first."""
+        rows = self._num_rows
+        self.state = fresh[:1].repeat(rows, *[1] * (fresh.ndim - 1))
+        self._fading = torch.zeros_like(self.state)
+        self._update = Nadam(
+            self.state, self.settings.learning_rate * self.parameterization.learning_rate, self.settings.num_steps
+        )
+        self._initial = torch.zeros(rows, device=self._device)
+        self._last_live = torch.full((rows,), -1, device=self._device)
+        self._step = torch.zeros(rows, dtype=torch.int64, device=self._device)
+        self._trace = torch.zeros(self.settings.num_steps, rows, device=self._device)
+        self._is_made = True
+
+    def _leave(self) -> Iterator[Finish]:
+        """Yield what has ended, and free its places."""
+        last_live, trace = self._last_live.cpu(), self._trace.cpu()
+        ended = [place for place in self._places if place.start is not None and self._has_ended(place, last_live, trace)]
+        if not ended:
+            return
+        value = self._read(self.state).cpu()
+        images = self._image(self.state).cpu()
+        initial = self._initial.cpu()
+        for place in ended:
+            start, rows = place.start, place.rows
+            place.start = None
+            if start is not None:
+                # Clones: the caller keeps them, and the batch goes on.
+                yield Finish(
+                    start,
+                    images=images[rows].clone(),
+                    trace=trace[: place.step, rows].clone(),
+                    initial=initial[rows].clone(),
+                    value=value[rows].clone(),
+                    num_steps=place.step,
+                    last_live_step=last_live[rows].clone(),
+                )
+
+    def _has_ended(self, place: _Place, last_live: Tensor, trace: Tensor) -> bool:
+        if place.step >= self.settings.num_steps or bool((last_live[place.rows] < 0).all()):
+            return True
+        if not self.settings.least_gain or place.step < self.settings.num_steps * SETTLED_SHARE:
+            return False
+        recent = trace[place.step - 2 * CHECK_EVERY : place.step, place.rows].unflatten(0, (2, CHECK_EVERY)).mean(1)
+        return bool(((recent[1] - recent[0]) < self.settings.least_gain * recent[1].abs()).all())
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Take the steps until the next look."""
+        num_steps = min(CHECK_EVERY, *(self.settings.num_steps - place.step for place in self._places if place.start is not None))
+        for _ in range(num_steps):
+            self._climb()
+            for place in self._places:
+                if place.start is not None:
+                    place.step += 1
+            self._step += 1
+            self._step.clamp_(max=self.settings.num_steps - 1)
+
+    def _climb(self) -> None:
+        """Take one step with every image."""
+        step = self._step.clone()
+        state = self.state.detach().requires_grad_(True)
+        images = self.parameterization.image(state)
+        seen = self._view(images)
+        with self._network(), open_dead_ends(self._rescued()):
+            values = self._evaluate(seen)
+        values = _with_opacity(values, images)
+        (gradient,) = torch.autograd.grad(values.sum(), state)
+        # The largest size is NaN or infinite as soon as one element is.
+        size = gradient.abs().flatten(1).amax(1)
+        is_live = size.isfinite() & (size > 0)
+        is_given_up = (step >= PATIENCE) & (self._last_live < 0)
+        shape = (-1, *[1] * (gradient.ndim - 1))
+        gradient = torch.where((is_live & ~is_given_up).reshape(shape), gradient, 0.0)
+        self._last_live = torch.where(is_live & ~is_given_up, step, self._last_live)
+        self._update.climb(gradient, step)
+        self.state.sub_(self._fading * (step < self._num_fading).reshape(shape))
+        self._trace.scatter_(0, step[None], values.detach()[None])
+
+    def _rescued(self) -> Tensor | None:
+        """Return which images may pass through shut nonlinearities in this step: bool `[batch]`, None where none may."""
+        rows = torch.zeros(self._num_rows, dtype=torch.bool)
+        for place in self._places:
+            rows[place.rows] = place.start is not None and place.start.is_rescue and place.step < PATIENCE
+        return rows.to(self._device) if bool(rows.any()) else None
+
+    def _view(self, images: Tensor) -> Tensor:
+        """Return what the network sees of each image in this step; rows without a try are not drawn for."""
+        matrices, generators = [], []
+        identity = torch.eye(2, 3, device=self._device)
+        for place in self._places:
+            count = place.rows.stop - place.rows.start
+            is_used = place.start is not None
+            matrices.append(place.draws[place.step] if is_used else identity.expand(count, 2, 3))
+            generators += place.start.generators if place.start is not None else [None] * count
+        seen = self._warp(images, torch.cat(matrices))
+        if images.shape[1] == 4:
+            seen = lay_on(seen, draw_backgrounds(self.parameterization.canvas_px, generators).to(self._device))
+        return add_noise(seen, self.settings.bounds, generators)
+
+    def _image(self, state: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.parameterization.image(state)
+
+    def _read(self, state: Tensor) -> Tensor:
+        """Return the clean value of every image."""
+        with torch.no_grad():
+            images = self.parameterization.image(state)
+            seen = images if images.shape[1] == 3 else lay_on(images, torch.tensor(GREY))
+            return self._evaluate(seen)
+
+    def _network(self) -> torch.autocast | nullcontext[None]:
+        if not self.settings.uses_bfloat16:
+            return nullcontext()
+        return torch.autocast(self._device.type, torch.bfloat16)
 
 
-def _silence(gradient: Tensor, last_live_step: Tensor | None) -> Tensor:
-    """Set to zero, in place, the gradient of images that cannot use it, and return which images moved: bool `[batch]`.
-
-    Args:
-        gradient: `[batch, ...]`.
-        last_live_step: `[batch]`; images where it is negative were given up. None while nobody can be.
-    """
-    # The largest size is NaN or infinite as soon as one element is.
-    size = gradient.abs().flatten(1).amax(1)
-    is_usable = size.isfinite()
-    if last_live_step is not None:
-        is_usable &= last_live_step >= 0
-    if not bool(is_usable.all()):
-        gradient[~is_usable] = 0.0
-    return is_usable & (size > 0)
+def _with_opacity(values: Tensor, images: Tensor) -> Tensor:
+    """Return values times one minus the mean opacity, where there is one: what is not needed becomes transparent (lucid)."""
+    if images.shape[1] == 3:
+        return values
+    return torch.where(values > 0, values * (1 - images[:, 3].mean((1, 2))), values)

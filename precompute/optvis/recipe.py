@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from precompute.domain import LayerSpec
 from precompute.optvis.objectives import Reduction
 from precompute.optvis.transforms import AffineRange
@@ -22,6 +24,10 @@ CANVAS_LIMIT_PX: dict[Quality, int] = {"draft": 128, "final": 224}
 SMALLEST_CHANNEL_CANVAS_PX = 48
 SMALLEST_NEURON_CANVAS_PX = 16
 LARGEST_BATCH = 16
+LEAST_GAIN = 0.004
+"""A final picture has converged where 16 more steps raise it by less than this share; drafts take all their steps."""
+LEAST_PRODUCTS_FOR_BFLOAT16 = 2e7
+"""Of one image: below this the conversion costs more than it saves."""
 BATCH_BYTES = 1 << 30
 
 SMALL_FIELD_PX = 24
@@ -45,6 +51,8 @@ class Recipe:
         decay: Of the spectrum, as a power of 1/f.
         cutoff: Of the low pass, in cycles per pixel.
         learning_rate: Of the update.
+        least_gain: A picture has converged where 16 more steps raise it by less than this share; 0 takes all steps.
+        uses_bfloat16: Whether the network runs in bfloat16.
         seconds: Estimated time of one picture on one core.
     """
 
@@ -55,6 +63,8 @@ class Recipe:
     decay: float = 1.2
     cutoff: float = 0.2
     learning_rate: float = 0.05
+    least_gain: float = 0.0
+    uses_bfloat16: bool = False
     seconds: float = 0.0
 
 
@@ -82,8 +92,19 @@ def choose_recipe(layer: LayerSpec, layers: Sequence[LayerSpec], reduction: Redu
         bounds=AffineRange(shift_px=canvas_px / 16),
         decay=1.0 if is_small else 1.2,
         cutoff=0.35 if is_small else 0.2,
+        least_gain=LEAST_GAIN if quality == "final" else 0.0,
+        uses_bfloat16=pays_bfloat16(before, num_products),
         seconds=per_step * NUM_STEPS[quality],
     )
+
+
+def pays_bfloat16(layers: Sequence[LayerSpec], num_products: float) -> bool:
+    """Return whether the layers run faster in bfloat16 on this machine.
+
+    Measured with AVX-512 BF16: 1.3 times on ResNet-18, dense; nothing on EfficientNet-Lite0, depthwise.
+    """
+    is_dense = all(layer.operation not in ("depthwise", "grouped") for layer in layers)
+    return is_dense and num_products > LEAST_PRODUCTS_FOR_BFLOAT16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _count_products(layers: Sequence[LayerSpec]) -> float:

@@ -1,169 +1,204 @@
-"""Pictures of many units of one layer: batches, restarts, scores.
+"""Pictures from Python: `render(model, objective)` in a script or a notebook.
 
-A picture depends on the model, the layer, the unit, the objective, the recipe and the seed, and on nothing else: not on
-which units are rendered beside it, in what order, or how many.
+>>> import torch
+>>> from torch import nn
+>>> from precompute.optvis.objectives import channel
+>>> module = nn.Sequential(nn.Conv2d(3, 8, 7, padding=3), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1))
+>>> found = render(module, channel("2", 0), input_px=32, num_steps=16, progress=False)
+>>> found.images.shape, found.pictures[0].value > found.pictures[0].start
+((1, 32, 32, 3), True)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import base64
+import html
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from precompute.domain import VisualizationStatus, stable_hash
+from precompute.domain import LayerSpec
+from precompute.errors import UsageError
 from precompute.models.base import ModelAdapter
-from precompute.optvis.objectives import Objective, read_units
-from precompute.optvis.optimize import Ascent, Evaluate, ascend
-from precompute.optvis.parameterizations import FourierImage
-from precompute.optvis.recipe import Recipe
-from precompute.optvis.scores import classify_status, has_succeeded, measure_robustness
+from precompute.models.plain import adapt
+from precompute.optvis.engine import Picture, render_pictures, with_canvas
+from precompute.optvis.objectives import Objective, UnitValue
+from precompute.optvis.parameterizations import FourierImage, MacoImage, Parameterization, PixelImage, natural_magnitude
+from precompute.optvis.recipe import Quality, Recipe, choose_recipe
+from precompute.optvis.tensor_objectives import LucentObjective, from_lucent
+from precompute.renderers.images import encode_webp, quantise, stretch_contrast
 
-T = TypeVar("T")
-
-START_CONTRASTS = (0.2, 0.6, 1.5)
-"""Of the first start and of each restart. The almost grey start of lucid (0.01) leaves many units of deep layers off."""
-RESTART_BATCH = 4
-"""Restarts are few: a small batch of their own, also padded, so that one of them does not cost a whole batch."""
-NUM_TRACE_POINTS = 17
+ParameterizationName = Literal["fourier", "pixel", "maco", "alpha"]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One finished image and how it came about.
+class Rendering:
+    """Pictures and how they came about; a notebook shows them.
 
     Attributes:
-        objective: What it was made for.
-        pixels: Float32 `[height, width, rgb]` between 0 and 1.
-        activation: Its value, untransformed.
-        start: Value of the image that it began as.
-        robustness: Value under held-out transforms divided by `activation`; NaN where that is zero.
-        status: What became of it.
-        num_steps: Steps of the update.
-        attempt: Which start it comes from, from 0.
-        trace: Values during the ascent, from first to last step.
+        images: Float32 `[image, height, width, channel]` between 0 and 1, contrast stretched for the eye.
+        pictures: One for each image: pixels as they were optimised, value, status, robustness, trace.
     """
 
-    objective: Objective
-    pixels: np.ndarray
-    activation: float
-    start: float
-    robustness: float
-    status: VisualizationStatus
-    num_steps: int
-    attempt: int
-    trace: tuple[float, ...]
+    images: np.ndarray
+    pictures: list[Picture]
+
+    @property
+    def scores(self) -> list[dict[str, Any]]:
+        """Return the numbers beside each picture."""
+        names = ("value", "start", "robustness", "status", "num_steps", "attempt")
+        numbers = [{name: getattr(picture, name) for name in names} for picture in self.pictures]
+        return [{"objective": str(one.objective), **found} for one, found in zip(self.pictures, numbers, strict=True)]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the pictures with their values."""
+        figures = []
+        for image, picture in zip(self.images, self.pictures, strict=True):
+            data = base64.b64encode(encode_webp(quantise(image)).data).decode()
+            words = html.escape(f"{picture.objective}: {picture.value:.3g}, {picture.status.replace('_', ' ')}")
+            figures.append(
+                f'<figure style="display:inline-block;margin:4px"><img width="224" src="data:image/webp;base64,{data}" '
+                f'alt="{words}"><figcaption>{words}</figcaption></figure>'
+            )
+        return "".join(figures)
 
 
-def evaluator(adapter: ModelAdapter, objectives: Sequence[Objective]) -> Evaluate:
-    """Return the function from pixels `[batch, rgb, height, width]` to the values of one objective per image `[batch]`.
-
-    All objectives must be about one layer and have one reduction.
-    """
-    layer = adapter.layer(objectives[0].layer)
-    reduction = objectives[0].reduction
-    units = torch.tensor([objective.unit for objective in objectives])
-
-    def evaluate(pixels: Tensor) -> Tensor:
-        batch = adapter.normalise(pixels).contiguous(memory_format=torch.channels_last)
-        return read_units(adapter.pre_activation(batch, layer.name), layer.unit_axis, units, reduction)
-
-    return evaluate
-
-
-def render(adapter: ModelAdapter, objectives: Sequence[Objective], recipe: Recipe, seed: int) -> Iterator[list[Picture]]:
-    """Yield the pictures of objectives of one layer and reduction, in order, one list for each batch."""
-    for first in range(0, len(objectives), recipe.batch_size):
-        yield _render_batch(adapter, objectives[first : first + recipe.batch_size], recipe, seed)
-
-
-def evaluate_padded(
-    adapter: ModelAdapter, objectives: Sequence[Objective], pixels: Sequence[np.ndarray], batch_size: int
-) -> list[float]:
-    """Return the value of each image for its objective, with the kernels of a whole batch.
+def render(
+    model: ModelAdapter | nn.Module | str,
+    objective: Objective | Sequence[Objective] | Any,
+    *,
+    seed: int = 0,
+    quality: Quality = "draft",
+    canvas_px: int | None = None,
+    num_steps: int | None = None,
+    parameterization: ParameterizationName | Parameterization = "fourier",
+    photographs: Tensor | None = None,
+    input_px: int | tuple[int, int] = 224,
+    progress: bool = True,
+) -> Rendering:
+    """Return pictures of one objective, or of many, with their numbers.
 
     Args:
-        adapter: The model.
-        objectives: One for each image, of one layer and reduction.
-        pixels: `[height, width, rgb]`, float between 0 and 1 or uint8.
-        batch_size: The batch is filled up to it; at least as many as there are images.
+        model: A specification (`timm:resnet18@FILE`), an adapter, or any `nn.Module` (then give `input_px`).
+        objective: Of `precompute.optvis.objectives`; a list of them; or one of Lucent's.
+        seed: Of every random draw: the same seed gives the same picture.
+        quality: `draft` (128 steps) or `final` (512 at most, larger canvas).
+        canvas_px: In place of the canvas that the layer's receptive field suggests.
+        num_steps: In place of those of the quality.
+        parameterization: How images are written down. `maco` needs `photographs`; `alpha` gives transparent images.
+        photographs: `[batch, rgb, height, width]` between 0 and 1, of any size at least that of the canvas.
+        input_px: Side of the input of a plain module.
+        progress: Whether to draw a bar.
+
+    Raises:
+        UnknownName: The model has no such layer or unit.
+        UsageError: Something else that was asked for is not possible.
     """
-    arrays = [array.astype(np.float32) / 255.0 if array.dtype == np.uint8 else array for array in pixels]
-    batch = torch.from_numpy(np.stack(_pad(arrays, batch_size))).movedim(3, 1)
-    with torch.no_grad():
-        values = evaluator(adapter, _pad(objectives, batch_size))(batch)
-    return values[: len(objectives)].tolist()
+    adapter = adapt(model, input_px)
+    objectives = [_ours(adapter, one) for one in (objective if isinstance(objective, list | tuple) else [objective])]
+    if not objectives:
+        raise UsageError("There is no objective. Give at least one, for example channel(LAYER, UNIT).")
+    last = _last_layer(adapter, objectives)
+    recipe = _recipe(adapter, last, objectives, quality, canvas_px, num_steps)
+    chosen = _parameterization(parameterization, recipe, photographs)
+    found: dict[int, list[Picture]] = {}
+    recipe = with_canvas(recipe, chosen.canvas_px)
+    with tqdm(total=len(objectives), unit="picture", disable=not progress, file=sys.stderr) as bar:
+        for place, pictures in render_pictures(adapter, objectives, recipe, seed, chosen):
+            found[place] = pictures
+            bar.update()
+    pictures = [picture for place in sorted(found) for picture in found[place]]
+    return Rendering(np.stack([_shown(picture.pixels) for picture in pictures]), pictures)
 
 
-def _render_batch(adapter: ModelAdapter, objectives: Sequence[Objective], recipe: Recipe, seed: int) -> list[Picture]:
-    """Return one picture for each objective, restarting those that failed."""
-    best = _attempt(adapter, objectives, recipe, seed, 0, recipe.batch_size)
-    for attempt in range(1, len(START_CONTRASTS)):
-        failed = [index for index, picture in enumerate(best) if picture.status in ("dead_start", "never_started")]
-        for first in range(0, len(failed), RESTART_BATCH):
-            slots = failed[first : first + RESTART_BATCH]
-            again = _attempt(adapter, [objectives[slot] for slot in slots], recipe, seed, attempt, RESTART_BATCH)
-            for slot, picture in zip(slots, again, strict=True):
-                best[slot] = _better(best[slot], picture)
-    return best
+def _ours(adapter: ModelAdapter, objective: Any) -> Objective:
+    """Return an objective of ours, made of Lucent's where it is one.
+
+    Raises:
+        UnknownName: It names a layer or unit that the model does not have.
+    """
+    found = objective if isinstance(objective, Objective) else _from_lucent(adapter, objective)
+    for name in found.layers:
+        adapter.layer(name)
+    if isinstance(found, UnitValue):
+        adapter.check_unit(found.layer, found.unit)
+    return found
 
 
-def _better(old: Picture, new: Picture) -> Picture:
-    """Return the restarted picture where it succeeded or at least had a gradient for the first time, else the old one."""
-    failed = ("dead_start", "never_started")
-    is_first_gradient = old.status == "never_started" and new.status == "dead_start"
-    return new if is_first_gradient or new.status not in failed else old
+def _from_lucent(adapter: ModelAdapter, objective: Any) -> LucentObjective:
+    if not callable(objective):
+        raise UsageError(f"{objective!r} is no objective. Give for example channel(LAYER, UNIT), or an objective of Lucent.")
+    return from_lucent(adapter, objective)
 
 
-def _attempt(
-    adapter: ModelAdapter, objectives: Sequence[Objective], recipe: Recipe, seed: int, attempt: int, batch_size: int
-) -> list[Picture]:
-    """Return what one start of each objective leads to."""
-    padded = _pad(objectives, batch_size)
-    evaluate = evaluator(adapter, padded)
-    result = ascend(
-        evaluate,
-        FourierImage(recipe.canvas_px, recipe.decay, recipe.cutoff),
-        [_generator(objective, seed, attempt) for objective in padded],
-        torch.tensor([objective.direction for objective in padded]),
-        num_steps=recipe.num_steps,
-        bounds=recipe.bounds,
-        contrast=START_CONTRASTS[attempt],
-        learning_rate=recipe.learning_rate,
-    )
-    robustness = measure_robustness(evaluate, result.images, result.activation, recipe.bounds)
-    return [_picture(objective, result, row, float(robustness[row]), attempt) for row, objective in enumerate(objectives)]
+def _last_layer(adapter: ModelAdapter, objectives: Sequence[Objective]) -> LayerSpec:
+    return max((adapter.layer(name) for one in objectives for name in one.layers), key=lambda layer: layer.position)
 
 
-def _picture(objective: Objective, result: Ascent, row: int, robustness: float, attempt: int) -> Picture:
-    """Return one row of a batch."""
-    start, activation = float(result.start[row]), float(result.activation[row])
-    num_steps, last_live_step = int(result.num_steps[row]), int(result.last_live_step[row])
-    is_success = has_succeeded(start, activation, objective.sign)
-    trace = result.trace[:num_steps, row]
-    points = torch.linspace(0, len(trace) - 1, NUM_TRACE_POINTS).round().long()
-    return Picture(
-        objective=objective,
-        pixels=result.images[row].movedim(0, 2).contiguous().numpy(),
-        activation=activation,
-        start=start,
-        robustness=robustness,
-        status=classify_status(attempt, is_success, last_live_step, num_steps),
-        num_steps=num_steps,
-        attempt=attempt,
-        trace=tuple(trace[points].tolist()),
-    )
+def _recipe(
+    adapter: ModelAdapter,
+    layer: LayerSpec,
+    objectives: Sequence[Objective],
+    quality: Quality,
+    canvas_px: int | None,
+    num_steps: int | None,
+) -> Recipe:
+    """Return how the pictures are made: as a build makes those of the last layer that is looked at."""
+    are_neurons = all(isinstance(one, UnitValue) and one.reduction == "neuron" for one in objectives)
+    input_px = min(adapter.preprocessing.crop_px)
+    recipe = choose_recipe(layer, adapter.layers(), "neuron" if are_neurons else "channel", quality, input_px)
+    if num_steps is not None:
+        if num_steps < 1:
+            raise UsageError(f"{num_steps} steps are not possible. Give at least one.")
+        recipe = replace(recipe, num_steps=num_steps)
+    if canvas_px is None:
+        return recipe
+    if canvas_px < 8:
+        raise UsageError(f"A canvas of {canvas_px} pixels is too small. Give at least 8.")
+    return with_canvas(recipe, canvas_px)
 
 
-def _generator(objective: Objective, seed: int, attempt: int) -> Generator:
-    """Return the source of everything random about one start of one picture."""
-    words = (objective.layer, objective.unit, objective.reduction, objective.sign, seed, attempt)
-    return Generator().manual_seed(stable_hash(*words))
+def _parameterization(
+    name: ParameterizationName | Parameterization, recipe: Recipe, photographs: Tensor | None
+) -> Parameterization:
+    if not isinstance(name, str):
+        return name
+    if name == "maco":
+        if photographs is None:
+            raise UsageError("maco takes the magnitudes of its spectrum from photographs. Give photographs=.")
+        return MacoImage(natural_magnitude(cut_centres(photographs, recipe.canvas_px)))
+    if name == "pixel":
+        return PixelImage(recipe.canvas_px)
+    if name not in ("fourier", "alpha"):
+        raise UsageError(f"There is no parameterization {name!r}. There are fourier, pixel, maco and alpha.")
+    return FourierImage(recipe.canvas_px, recipe.decay, recipe.cutoff, has_alpha=name == "alpha")
 
 
-def _pad(items: Sequence[T], size: int) -> list[T]:
-    """Return the items, with the first repeated at the end up to `size`."""
-    return [*items, *[items[0]] * (size - len(items))]
+def cut_centres(photographs: Tensor, canvas_px: int) -> Tensor:
+    """Return the square centres of photographs `[batch, rgb, height, width]`.
+
+    Raises:
+        UsageError: They are smaller than the canvas.
+    """
+    height, width = photographs.shape[2:]
+    if min(height, width) < canvas_px:
+        raise UsageError(f"Photographs of {height} x {width} pixels are smaller than the canvas, {canvas_px}.")
+    top, left = (height - canvas_px) // 2, (width - canvas_px) // 2
+    return photographs[:, :, top : top + canvas_px, left : left + canvas_px]
+
+
+def _shown(pixels: np.ndarray) -> np.ndarray:
+    """Return the picture as it is shown; opacity stays as it is."""
+    stretched = stretch_contrast(pixels[..., :3])
+    return np.concatenate([stretched, pixels[..., 3:]], 2) if pixels.shape[2] == 4 else stretched
+
+
+def photographs_of(images: Sequence[np.ndarray]) -> Tensor:
+    """Return photographs as `render` takes them, from uint8 arrays `[height, width, rgb]` of one size."""
+    return torch.from_numpy(np.stack(images)).movedim(3, 1).float() / 255.0

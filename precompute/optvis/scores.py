@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 
 from precompute.domain import VisualizationStatus
 from precompute.optvis.objectives import Sign
-from precompute.optvis.optimize import PATIENCE, Evaluate
-from precompute.optvis.transforms import AffineRange, Warp, draw_affine
+from precompute.optvis.optimize import CHECK_EVERY, GREY, Evaluate
+from precompute.optvis.transforms import AffineRange, Warp, draw_affine, lay_on
 
 NUM_HELD_OUT = 16
 HELD_OUT_SEED = 0x5EED
@@ -25,31 +25,31 @@ def measure_robustness(evaluate: Evaluate, images: Tensor, activation: Tensor, b
 
     Args:
         evaluate: The value of each image.
-        images: Pixels `[batch, rgb, height, width]` between 0 and 1.
+        images: Pixels `[batch, channel, height, width]` between 0 and 1; transparent ones are laid on grey.
         activation: Their clean values `[batch]`.
         bounds: Of the transforms.
     """
+    if images.shape[1] == 4:
+        images = lay_on(images, torch.tensor(GREY))
     canvas_px = images.shape[-1]
     matrices = draw_affine(bounds, canvas_px, [Generator().manual_seed(HELD_OUT_SEED)], NUM_HELD_OUT)
-    warp = Warp(canvas_px)
+    warp = Warp(canvas_px, images.device)
     total = torch.zeros_like(activation)
     with torch.no_grad():
         for matrix in matrices:
-            total += evaluate(warp(images, matrix.expand(len(images), 2, 3)))
+            total += evaluate(warp(images, matrix.to(images.device).expand(len(images), 2, 3)))
     return total / NUM_HELD_OUT / torch.where(activation == 0, torch.nan, activation)
 
 
-def has_succeeded(start: float, activation: float, sign: Sign) -> bool:
-    """Return whether one start led to a picture: it moved the right way and, on the positive side, woke the unit."""
-    if sign == "positive":
-        return activation > max(start, 0.0)
-    return activation < start
+def has_succeeded(start: float, value: float, floor: float | None) -> bool:
+    """Return whether one start led to a picture: its value rose and, where that is asked, ended above `floor`."""
+    return value > (start if floor is None else max(start, floor))
 
 
 def classify_status(attempt: int, is_success: bool, last_live_step: int, num_steps: int) -> VisualizationStatus:
     """Return what became of a picture.
 
-    - `ok`: the first start rose (fell, on the negative side) and, on the positive side, ended above zero.
+    - `ok`: the first start rose and, where a unit was to be woken, ended above zero.
     - `rescued`: the first start did not; a later one, with another seed and more contrast, did.
     - `saturated`: it did, but nothing had a gradient any more during the last steps: every path to the unit sits at a
       ceiling (or has become not finite), and more steps would change nothing.
@@ -64,7 +64,7 @@ def classify_status(attempt: int, is_success: bool, last_live_step: int, num_ste
     """
     if not is_success:
         return "never_started" if last_live_step < 0 else "dead_start"
-    if last_live_step < num_steps - PATIENCE:
+    if last_live_step < num_steps - CHECK_EVERY:
         return "saturated"
     return "rescued" if attempt else "ok"
 

@@ -1,7 +1,8 @@
 """Random views of an image, so that a picture holds under small changes and not only at one pixel grid.
 
 Translation, scale and rotation are one affine map per image and one bilinear resampling with reflected edges (no black
-borders), and every image has a draw of its own from its own generator.
+borders), and every image has a draw of its own from its own generator. Transparent images are laid on a background that
+changes with every step, and noise is added where a parameterization wants it.
 
 Paper: Olah, Mordvintsev, Schubert, "Feature Visualization", Distill 2017 (transformation robustness).
 """
@@ -25,11 +26,15 @@ class AffineRange:
         shift_px: Largest translation along each axis.
         scale: Smallest and largest magnification.
         rotation_deg: Largest rotation either way.
+        noise: Standard deviation of the noise added to the pixels; none by default.
+        color: Standard deviation of the change of contrast, and twice that of brightness, as a share; none by default.
     """
 
     shift_px: float
     scale: tuple[float, float] = (0.9, 1.1)
     rotation_deg: float = 10.0
+    noise: float = 0.0
+    color: float = 0.0
 
     def as_payload(self) -> dict[str, object]:
         """Return it as JSON."""
@@ -63,17 +68,51 @@ def draw_affine(bounds: AffineRange, canvas_px: int, generators: Sequence[Genera
 class Warp:
     """Applies affine maps to square images, with the coordinate grid kept between calls."""
 
-    def __init__(self, canvas_px: int) -> None:
-        centres = (torch.arange(canvas_px) * 2.0 + 1.0) / canvas_px - 1.0
+    def __init__(self, canvas_px: int, device: torch.device | None = None) -> None:
+        centres = (torch.arange(canvas_px, device=device) * 2.0 + 1.0) / canvas_px - 1.0
         self._y, self._x = torch.meshgrid(centres, centres, indexing="ij")
 
     def __call__(self, images: Tensor, matrices: Tensor) -> Tensor:
         """Return warped images.
 
         Args:
-            images: `[batch, rgb, height, width]`.
+            images: `[batch, channel, height, width]`.
             matrices: `[batch, 2, 3]` of `draw_affine`.
         """
         m = matrices[:, :, :, None, None]
         grid = torch.stack([m[:, row, 0] * self._x + m[:, row, 1] * self._y + m[:, row, 2] for row in range(2)], -1)
         return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def add_noise(images: Tensor, bounds: AffineRange, generators: Sequence[Generator | None]) -> Tensor:
+    """Return images with the noise and the change of colours that `bounds` allows, each drawn from its own generator.
+
+    Args:
+        images: `[batch, rgb, height, width]`.
+        bounds: What may be drawn.
+        generators: One for each image; None for one that stays as it is.
+    """
+    if bounds.noise:
+        shape = images.shape[1:]
+        noise = torch.stack([_draw(generator, shape) for generator in generators])
+        images = images + bounds.noise * noise.to(images.device)
+    if bounds.color:
+        draws = torch.stack([_draw(generator, (2,)) for generator in generators]).to(images.device) * bounds.color
+        gain, shift = (1 + draws[:, 0]), draws[:, 1] / 2
+        images = (images - 0.5) * gain[:, None, None, None] + 0.5 + shift[:, None, None, None]
+    return images
+
+
+def _draw(generator: Generator | None, shape: Sequence[int]) -> Tensor:
+    return torch.zeros(shape) if generator is None else torch.randn(shape, generator=generator)
+
+
+def lay_on(images: Tensor, backgrounds: Tensor) -> Tensor:
+    """Return `[batch, rgb, height, width]`: transparent images over backgrounds.
+
+    Args:
+        images: `[batch, rgba, height, width]`.
+        backgrounds: `[batch, rgb, height, width]`, or what broadcasts to it.
+    """
+    opacity = images[:, 3:]
+    return images[:, :3] * opacity + backgrounds * (1 - opacity)

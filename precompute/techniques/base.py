@@ -8,7 +8,7 @@ Its module docstring says, in order: the question it answers, how to read the pi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from precompute.domain import LayerSpec, Result
 from precompute.models.base import ModelAdapter
+from precompute.optvis.references import Photographs
+from precompute.optvis.variants import Renderer
 from precompute.registry import Registry
 
 Quality = Literal["draft", "final"]
@@ -51,17 +53,23 @@ class Context:
         layers: The layers of this build.
         seed: Of every random draw.
         quality: `draft` or `final`.
+        renderer: Who makes the pictures.
         metrics: For each layer, the statistics of the pass over the stimuli: name of the metric -> float array `[unit]`.
             Empty where the technique does not need the pass.
         observations: For each layer, what the pass kept (a `LayerObservation`).
+        photographs: The stimuli and the units' top examples, where they are built.
+        read_picture: From layer, unit and place on the page to the pixels of a picture that is stored, or None.
     """
 
     adapter: ModelAdapter
     layers: Sequence[LayerSpec]
     seed: int = 0
     quality: Quality = "draft"
+    renderer: Renderer = "unitscope"
     metrics: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     observations: Mapping[str, object] = field(default_factory=dict)
+    photographs: Photographs | None = None
+    read_picture: Callable[[str, int, int], np.ndarray | None] | None = None
 
 
 class Technique(ABC):

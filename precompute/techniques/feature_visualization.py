@@ -17,67 +17,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
-from precompute.domain import Artifact, BlobData, LayerSpec
-from precompute.errors import UnknownName, UsageError
-from precompute.optvis.objectives import REDUCTIONS, SIGNS, Objective, Reduction, Sign
-from precompute.optvis.recipe import Quality, Recipe, choose_recipe
-from precompute.optvis.render import Picture, evaluate_padded, render
+from precompute.domain import Artifact, BlobData, LayerSpec, Result, UnitMetric
+from precompute.optvis.engine import Picture, evaluate_padded, render_pictures
+from precompute.optvis.judgement import References, Scores, flags, judge
+from precompute.optvis.lucent_renderer import render_with_lucent
+from precompute.optvis.objectives import REDUCTIONS, Reduction
+from precompute.optvis.recipe import Recipe, choose_recipe
 from precompute.optvis.scores import reached_ratio
+from precompute.optvis.variants import Variant, variants_of
 from precompute.renderers.images import decode_image, encode_webp, quantise, stretch_contrast
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 
 WEBP_QUALITY = 97
 LARGEST_LOSSLESS_PX = 64
 """Small canvases are stored without loss: they are magnified most, and lossy WebP halves the resolution of colour."""
-Choice = tuple[LayerSpec, Reduction, Sign]
-NEURON_LEADS_PX = 16
-"""Below this receptive field a unit's leading picture is that of one position."""
 BYTES_PER_PIXEL = {True: 2.2, False: 0.5}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One of the pictures that a unit has.
-
-    Attributes:
-        reduction, sign: Of the objective.
-        quality: How much work goes into it.
-    """
-
-    reduction: Reduction
-    sign: Sign
-    quality: Quality
-
-    @classmethod
-    def parse(cls, text: str) -> Variant:
-        """Read the text that `str` gives.
-
-        >>> Variant.parse("neuron negative draft").sign
-        'negative'
-
-        Raises:
-            UsageError: The text names no variant.
-        """
-        for sign in SIGNS:
-            for reduction in REDUCTIONS:
-                for quality in ("draft", "final"):
-                    variant = cls(reduction, sign, quality)
-                    if str(variant) == text:
-                        return variant
-        raise UsageError(f"{text!r} is not a picture. Write for example 'channel positive draft' or 'neuron negative final'.")
-
-    def __str__(self) -> str:
-        return f"{self.reduction} {self.sign} {self.quality}"
-
-    def place_on_page(self, layer: LayerSpec) -> int:
-        """Return its place among a unit's pictures: the layer's leading objective up, the other up, then both down."""
-        order = _reductions(layer)
-        return SIGNS.index(self.sign) * len(REDUCTIONS) + order.index(self.reduction)
 
 
 @TECHNIQUES.register("feature_visualization")
@@ -88,35 +48,23 @@ class FeatureVisualization(Technique):
     title = "Feature visualization"
     position = 10
     summary = "Images made from noise to drive this unit as far as they can, and how far they got."
-    needs = ("statistics",)  # what a picture reached is compared with what the images reach
+    # What a picture reached is compared with what the images reach, and how it looks with its strongest examples.
+    needs = ("statistics", "dataset_examples")
 
     def better_variant(self, variant: str) -> str | None:
         """Return the final picture of a draft."""
         choice = Variant.parse(variant)
-        return str(Variant(choice.reduction, choice.sign, "final")) if choice.quality == "draft" else None
+        return str(replace(choice, quality="final")) if choice.quality == "draft" else None
 
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer and variant: first the leading picture of every layer, then the others."""
-        leading: list[Choice] = [
-            (layer, reduction, "positive")
-            for reduction in REDUCTIONS
-            for layer in context.layers
-            if reduction == _reductions(layer)[0]
-        ]
-        all_choices: list[Choice] = [
-            (layer, reduction, sign)
-            for sign in SIGNS
-            for reduction in REDUCTIONS
-            for layer in context.layers
-            if reduction in _reductions(layer)
-        ]
-        return [
-            _work_item(context, layer, Variant(reduction, sign, context.quality))
-            for layer, reduction, sign in dict.fromkeys(leading + all_choices)
-        ]
+        quality, renderer = context.quality, context.renderer
+        choices = [(layer, variant) for layer in context.layers for variant in variants_of(layer, quality, renderer)]
+        choices.sort(key=lambda choice: _turn(*choice))  # stable: layers stay in order of execution
+        return [_work_item(context, layer, variant) for layer, variant in choices]
 
-    def compute(self, context: Context, item: WorkItem) -> Iterator[Artifact]:
-        """Yield one artifact for each unit of the item, in its order, as soon as the batch it is in is done.
+    def compute(self, context: Context, item: WorkItem) -> Iterator[Result]:
+        """Yield the pictures of each unit of the item, with their scores, in its order.
 
         Raises:
             UnknownName: The layer has no such unit.
@@ -125,103 +73,161 @@ class FeatureVisualization(Technique):
         variant = Variant.parse(item.variant)
         layer = context.adapter.layer(item.layer)
         for unit in item.units:
-            if not 0 <= unit < layer.num_units:
-                last = layer.num_units - 1
-                raise UnknownName("unit", str(unit), [], where=layer.name, hint=f"Its units are numbered 0 to {last}.")
-        recipe = _recipe(context, layer, variant)
-        objectives = [Objective(layer.name, unit, variant.reduction, variant.sign) for unit in item.units]
-        for pictures in render(context.adapter, objectives, recipe, context.seed):
-            yield from _artifacts(context, layer, variant, recipe, pictures)
+            context.adapter.check_unit(layer.name, unit)
+        work = _Work(context, layer, variant)
+        results: dict[int, list[Result]] = {}
+        for unit, found in work.results(item.units):
+            results.setdefault(unit, []).extend(found)
+        for unit in item.units:
+            yield from results[unit]
 
 
-def _reductions(layer: LayerSpec) -> tuple[Reduction, ...]:
-    """Return the objectives that say something about a layer, the leading one first.
-
-    Without positions both read the same number. Where nothing but linear operations lies between the image and the unit,
-    the mean over positions depends on the mean colour alone, and says nothing about the pattern; where there is little more
-    than that between, the mean is driven by the border of the canvas, and one position shows the pattern far better.
-    """
-    if not layer.map_size:
-        return ("channel",)
-    if not layer.inputs and len(layer.map_size) == 2:
-        return ("neuron",)
-    if layer.receptive_field_px is not None and layer.receptive_field_px < NEURON_LEADS_PX:
-        return ("neuron", "channel")
-    return ("channel", "neuron")
+def _turn(layer: LayerSpec, variant: Variant) -> tuple[int, int]:
+    """Return when a variant has its turn: leading pictures, the other objective, the other side, other seeds, facets."""
+    if variant.objective == "diversity":
+        return 4, 0
+    stage = 3 if variant.seed_offset else 2 if variant.sign == "negative" else 0 if variant.is_leading(layer) else 1
+    return stage, REDUCTIONS.index(variant.objective)
 
 
-def _recipe(context: Context, layer: LayerSpec, variant: Variant) -> Recipe:
+def recipe_of(context: Context, layer: LayerSpec, variant: Variant) -> Recipe:
     """Return how the pictures of a layer are made."""
     input_px = min(context.adapter.preprocessing.crop_px)
-    return choose_recipe(layer, context.adapter.layers(), variant.reduction, variant.quality, input_px)
+    return choose_recipe(layer, context.adapter.layers(), variant.reduction(layer), variant.quality, input_px)
 
 
 def _work_item(context: Context, layer: LayerSpec, variant: Variant) -> WorkItem:
     """Return what there is to do for one layer and variant."""
-    recipe = _recipe(context, layer, variant)
+    recipe = recipe_of(context, layer, variant)
     num_bytes = round(BYTES_PER_PIXEL[recipe.canvas_px <= LARGEST_LOSSLESS_PX] * recipe.canvas_px**2)
-    return WorkItem(layer.name, range(layer.num_units), str(variant), True, recipe.seconds, num_bytes)
+    count = variant.num_facets
+    return WorkItem(layer.name, range(layer.num_units), str(variant), True, recipe.seconds * count, num_bytes * count)
 
 
-def _artifacts(
-    context: Context, layer: LayerSpec, variant: Variant, recipe: Recipe, pictures: Sequence[Picture]
-) -> Iterator[Artifact]:
-    """Yield one batch of pictures as they are stored, each with the value of the stored file."""
-    blobs = [_encode(picture.pixels) for picture in pictures]
-    shown = evaluate_padded(
-        context.adapter,
-        [picture.objective for picture in pictures],
-        [decode_image(blob.data) for blob in blobs],
-        recipe.batch_size,
-    )
-    place = variant.place_on_page(layer)
-    for picture, blob, activation_shown in zip(pictures, blobs, shown, strict=True):
-        payload = _payload(context, layer, variant, recipe, picture, activation_shown)
-        yield Artifact(layer.name, picture.objective.unit, "feature_visualization", "visualization", place, payload, blob)
+class _Work:
+    """Pictures of one variant of one layer."""
+
+    def __init__(self, context: Context, layer: LayerSpec, variant: Variant) -> None:
+        self.context, self.layer, self.variant = context, layer, variant
+        self.recipe = recipe_of(context, layer, variant)
+        self.reduction: Reduction = variant.reduction(layer)
+        self.seed = context.seed + variant.seed_offset
+        self.direction = 1.0 if variant.sign == "positive" else -1.0
+
+    def results(self, units: Sequence[int]) -> Iterator[tuple[int, list[Result]]]:
+        """Yield unit and results of each picture, in the order in which pictures are finished."""
+        objectives = [self.variant.objective_of(self.layer, unit) for unit in units]
+        ended: list[tuple[int, Picture]] = []
+        draw = render_with_lucent if self.variant.renderer == "lucent" else render_pictures
+        for place, pictures in draw(self.context.adapter, objectives, self.recipe, self.seed):
+            ended += [(units[place], picture) for picture in pictures]
+            while len(ended) >= self.recipe.batch_size:
+                yield from self._judged(ended[: self.recipe.batch_size])
+                ended = ended[self.recipe.batch_size :]
+        if ended:
+            yield from self._judged(ended)
+
+    def _judged(self, pictures: Sequence[tuple[int, Picture]]) -> Iterator[tuple[int, list[Result]]]:
+        """Yield the results of pictures, scored as they stand in the file."""
+        blobs = [_encode(picture.pixels) for _, picture in pictures]
+        files = [decode_image(blob.data) for blob in blobs]
+        values = [self.variant.value_of(self.layer, unit) for unit, _ in pictures]
+        reached = [picture.value for _, picture in pictures]
+        if self.variant.num_facets > 1:  # optimised with a penalty that is not part of what the unit answers
+            optimised = [picture.pixels for _, picture in pictures]
+            reached = evaluate_padded(self.context.adapter, values, optimised, self.recipe.batch_size)
+        shown = evaluate_padded(self.context.adapter, values, files, self.recipe.batch_size)
+        scores = self._scores([unit for unit, _ in pictures], files)
+        for place, (unit, picture) in enumerate(pictures):
+            numbers = (self.direction * reached[place], self.direction * shown[place])
+            payload = self._payload(unit, picture, numbers, scores[place])
+            number = self.variant.place_on_page(self.layer, picture.facet)
+            artifact = Artifact(self.layer.name, unit, "feature_visualization", "visualization", number, payload, blobs[place])
+            yield unit, [artifact, *self._metrics(unit, payload)]
+
+    def _scores(self, units: Sequence[int], files: Sequence[np.ndarray]) -> list[Scores]:
+        """Return the scores of a batch of pictures, as they stand in their files."""
+        canvas_px = self.recipe.canvas_px
+        missing = self.recipe.batch_size - len(files)
+        pixels = torch.from_numpy(np.stack([*files, *[files[0]] * missing])).movedim(3, 1).float() / 255.0
+        photographs = self.context.photographs
+        padded = [*units, *[units[0]] * missing]
+        top = None if photographs is None else [photographs.top_crops(self.layer, unit, canvas_px) for unit in padded]
+        others = None if photographs is None else photographs.random_crops(self.layer, canvas_px)
+        low, high = (self._extremes(side) for side in ("min", "max"))
+        references = References(top, others, low, high, self._earlier(padded))
+        found = judge(self.context.adapter, self.layer.name, pixels, padded, self.reduction, self.direction, references)
+        return found[: len(units)]
+
+    def _earlier(self, units: Sequence[int]) -> list[np.ndarray | None]:
+        """Return the first seed's picture of each unit, where this is another seed and there is one."""
+        read = self.context.read_picture
+        if read is None or not self.variant.seed_offset:
+            return [None] * len(units)
+        place = replace(self.variant, seed_offset=0).place_on_page(self.layer)
+        return [read(self.layer.name, unit, place) for unit in units]
+
+    def _extremes(self, side: str) -> np.ndarray | None:
+        """Return the dataset's largest or smallest values of the same reduction `[unit]`, or None where there are none."""
+        reduction = "centre" if self.reduction == "neuron" else "channel_mean"
+        return self.context.metrics.get(self.layer.name, {}).get(f"{reduction}_{side}")
+
+    def _payload(self, unit: int, picture: Picture, numbers: tuple[float, float], scores: Scores) -> dict[str, Any]:
+        """Return the numbers beside a picture."""
+        activation, shown = numbers
+        extremes = self._extremes("max" if self.direction > 0 else "min")
+        extreme = None if extremes is None else _finite(float(extremes[unit]))
+        ratio, ratio_note = reached_ratio(activation, extreme, self.variant.sign)
+        facet = {"facet": picture.facet} if self.variant.num_facets > 1 else {}
+        return {
+            "objective": self.variant.objective,
+            "sign": self.variant.sign,
+            "parameterization": "fourier" if self.variant.renderer == "unitscope" else "lucent",
+            "renderer": self.variant.renderer,
+            "quality": self.variant.quality,
+            "variant": str(self.variant),
+            **facet,
+            "activation": _finite(activation),
+            "activation_shown": _finite(shown),
+            "dataset_max": extreme,
+            "reached_ratio": None if ratio is None else _finite(ratio),
+            "reached_note": ratio_note,
+            "robustness": _finite(picture.robustness),
+            "start": _finite(self.direction * picture.start),
+            "trace": [_finite(self.direction * value, 4) for value in picture.trace],
+            "status": picture.status,
+            "attempt": picture.attempt,
+            "canvas_px": self.recipe.canvas_px,
+            "steps": picture.num_steps,
+            "seed": self.seed,
+            "transforms": [self.recipe.bounds.as_payload()],
+            "decay": self.recipe.decay,
+            "cutoff": self.recipe.cutoff,
+            "scores": scores.as_payload(),
+            "flags": flags(scores, ratio, picture.robustness, picture.status),
+        }
+
+    def _metrics(self, unit: int, payload: dict[str, Any]) -> Iterator[UnitMetric]:
+        """Yield what pages sort and filter by: the leading picture's scores, and the agreement of another seed with it."""
+        scores = payload["scores"]
+        if self.variant.seed_offset:
+            yield UnitMetric(self.layer.name, unit, "picture_seed_agreement", scores["seed_agreement"])
+        if not self.variant.is_leading(self.layer):
+            return
+        numbers = {
+            "reached_ratio": payload["reached_ratio"],
+            "robustness": payload["robustness"],
+            "num_flags": float(len(payload["flags"])),
+            **{name: scores[name] for name in scores if name not in ("seed_agreement", "path_chance")},
+        }
+        for name, value in numbers.items():
+            yield UnitMetric(self.layer.name, unit, f"picture_{name}", value)
 
 
 def _encode(pixels: np.ndarray) -> BlobData:
     """Return the file that is shown: contrast stretched, at the size at which the network sees it."""
     image = quantise(stretch_contrast(pixels))
     return encode_webp(image, None if len(image) <= LARGEST_LOSSLESS_PX else WEBP_QUALITY)
-
-
-def _payload(
-    context: Context, layer: LayerSpec, variant: Variant, recipe: Recipe, picture: Picture, activation_shown: float
-) -> dict[str, Any]:
-    """Return the numbers beside a picture."""
-    extreme = _dataset_extreme(context, layer, picture.objective)
-    ratio, ratio_note = reached_ratio(picture.activation, extreme, variant.sign)
-    return {
-        "objective": variant.reduction,
-        "sign": variant.sign,
-        "parameterization": "fourier",
-        "quality": variant.quality,
-        "activation": _finite(picture.activation),
-        "activation_shown": _finite(activation_shown),
-        "dataset_max": extreme,
-        "reached_ratio": None if ratio is None else _finite(ratio),
-        "reached_note": ratio_note,
-        "robustness": _finite(picture.robustness),
-        "start": _finite(picture.start),
-        "trace": [_finite(value, 4) for value in picture.trace],
-        "status": picture.status,
-        "attempt": picture.attempt,
-        "canvas_px": recipe.canvas_px,
-        "steps": picture.num_steps,
-        "seed": context.seed,
-        "transforms": [recipe.bounds.as_payload()],
-        "decay": recipe.decay,
-        "cutoff": recipe.cutoff,
-    }
-
-
-def _dataset_extreme(context: Context, layer: LayerSpec, objective: Objective) -> float | None:
-    """Return the largest value of the same reduction over the dataset; the smallest, for the negative side."""
-    side = "max" if objective.sign == "positive" else "min"
-    reduction = "centre" if objective.reduction == "neuron" else "channel_mean"
-    values = context.metrics.get(layer.name, {}).get(f"{reduction}_{side}")
-    return None if values is None else _finite(float(values[objective.unit]))
 
 
 def _finite(value: float, digits: int | None = None) -> float | None:

@@ -264,6 +264,7 @@ def test_receptive_fields_agree_with_gradient_support() -> None:
 
 
 def test_picture_has_the_same_bytes_alone_and_among_others() -> None:
+    from precompute.domain import Artifact
     from precompute.executors.process import tune_process
     from precompute.models.base import load_model
     from precompute.techniques.base import Context, WorkItem
@@ -276,7 +277,8 @@ def test_picture_has_the_same_bytes_alone_and_among_others() -> None:
     def pictures(units: list[int], seed: int = 0) -> dict[int | None, bytes]:
         context = Context(adapter, [adapter.layer(layer)], seed=seed)
         item = WorkItem(layer, units, "neuron positive draft", is_per_unit=True)
-        return {result.unit: result.blob.data for result in FeatureVisualization().compute(context, item) if result.blob}
+        results = [result for result in FeatureVisualization().compute(context, item) if isinstance(result, Artifact)]
+        return {result.unit: result.blob.data for result in results if result.blob}
 
     alone, among = pictures([5]), pictures([2, 9, 5, 11])
     assert alone[5] == among[5]

@@ -41,7 +41,11 @@ class FakeExecutor:
 
 
 def test_what_a_technique_needs_is_built_too(options: BuildOptions) -> None:
-    assert list(choose_techniques(["feature_visualization"])) == ["feature_visualization", "statistics"]
+    assert list(choose_techniques(["feature_visualization"])) == [
+        "feature_visualization",
+        "dataset_examples",
+        "statistics",
+    ]
     assert list(choose_techniques(["statistics"])) == ["statistics"]
     assert len(choose_techniques([])) == 4
 

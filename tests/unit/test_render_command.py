@@ -33,7 +33,7 @@ class HereExecutor:
         adapter = load_model(SPEC)
         for job in jobs:
             layer = adapter.layer(job.item.layer)
-            context = Context(adapter, [layer], job.seed, job.quality, {layer.name: job.metrics})
+            context = Context(adapter, [layer], job.seed, job.quality, metrics={layer.name: job.metrics})
             yield job, JobOutcome(list(TECHNIQUES.get(job.technique)().compute(context, job.item)))
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ def test_the_words_on_the_page_make_the_stored_file(
     [
         (["deeep", "0"], "deep"),
         (["deep", "99"], "0 to"),
-        (["head", "0", "--objective", "neuron"], "channel positive draft"),
+        (["head", "0", "--objective", "neuron"], "It has 1: channel"),
         (["deep", "0", "--seed", "-1"], "from 0"),
     ],
 )

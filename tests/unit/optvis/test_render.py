@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from precompute.optvis.objectives import Objective, Reduction, Sign
-from precompute.optvis.optimize import ascend
+from precompute.optvis.engine import Picture, evaluate_padded, render_pictures
+from precompute.optvis.objectives import Objective, Reduction, Sign, UnitValue
+from precompute.optvis.optimize import Ascent, Evaluate, Settings, Start
 from precompute.optvis.parameterizations import FourierImage
 from precompute.optvis.recipe import Recipe
-from precompute.optvis.render import Picture, evaluate_padded, render
 from precompute.optvis.transforms import AffineRange
 from tests.unit.optvis.tiny_adapter import (
     TinyAdapter,
@@ -47,16 +48,24 @@ def pictures_of(
     sign: Sign = "positive",
     seed: int = 0,
 ) -> list[Picture]:
-    objectives = [Objective(layer, unit, reduction, sign) for unit in units]
-    return [picture for batch in render(adapter, objectives, recipe, seed) for picture in batch]
+    values = [UnitValue(layer, unit, reduction) for unit in units]
+    return pictures_for(adapter, [value if sign == "positive" else -value for value in values], recipe, seed)
+
+
+def pictures_for(adapter: TinyAdapter, objectives: Sequence[Objective], recipe: Recipe = QUICK, seed: int = 0) -> list[Picture]:
+    found = dict(render_pictures(adapter, objectives, recipe, seed))
+    return [picture for place in range(len(objectives)) for picture in found[place]]
 
 
 @pytest.mark.parametrize("reduction", ["channel", "neuron"])
-@pytest.mark.parametrize(("sign", "direction"), [("positive", 1), ("negative", -1)])
-def test_objective_moves_to_its_side(reduction: Reduction, sign: Sign, direction: int) -> None:
-    for picture in pictures_of(tiny_cnn_adapter(), "2", [0, 1, 2, 3], reduction=reduction, sign=sign):
-        assert direction * picture.activation > direction * picture.start
-        assert direction * picture.trace[-1] > direction * picture.trace[0]
+@pytest.mark.parametrize("sign", ["positive", "negative"])
+def test_objective_moves_to_its_side(reduction: Reduction, sign: Sign) -> None:
+    adapter = tiny_cnn_adapter()
+    for unit, picture in enumerate(pictures_of(adapter, "2", [0, 1, 2, 3], reduction=reduction, sign=sign)):
+        assert picture.value > picture.start
+        assert picture.trace[-1] > picture.trace[0]
+        plain = evaluate_padded(adapter, [UnitValue("2", unit, reduction)], [picture.pixels], 1)[0]
+        assert plain == pytest.approx(picture.value if sign == "positive" else -picture.value, rel=1e-4)
 
 
 def test_token_units_are_read_on_the_last_axis() -> None:
@@ -67,8 +76,8 @@ def test_token_units_are_read_on_the_last_axis() -> None:
         picture = pictures_of(adapter, "mix", [7], recipe, reduction)[0]
         pixels = torch.from_numpy(picture.pixels).movedim(2, 0)[None]
         held = adapter.pre_activation(adapter.normalise(pixels), "mix")
-        assert picture.activation > picture.start
-        assert float(held[0, token, 7].mean()) == pytest.approx(picture.activation, rel=1e-4)
+        assert picture.value > picture.start
+        assert float(held[0, token, 7].mean()) == pytest.approx(picture.value, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["convolutional", "tokens"])
@@ -77,12 +86,12 @@ def test_picture_does_not_depend_on_batch_mates_place_or_run(name: str) -> None:
         (tiny_cnn_adapter(), "2", list(range(20))) if name == "convolutional" else (tiny_token_adapter(), "mix", list(range(10)))
     )
     recipe = replace(QUICK, canvas_px=32)
-    straight = {picture.objective.unit: picture for picture in pictures_of(adapter, layer, units, recipe)}
-    shuffled = {picture.objective.unit: picture for picture in pictures_of(adapter, layer, units[::-2], recipe)}
+    straight = dict(zip(units, pictures_of(adapter, layer, units, recipe), strict=True))
+    shuffled = dict(zip(units[::-2], pictures_of(adapter, layer, units[::-2], recipe), strict=True))
     alone = pictures_of(adapter, layer, [5], recipe)[0]
     for unit, picture in [*shuffled.items(), (5, alone)]:
         assert picture.pixels.tobytes() == straight[unit].pixels.tobytes()
-        assert picture.activation == straight[unit].activation
+        assert picture.value == straight[unit].value
         assert picture.robustness == straight[unit].robustness
         assert picture.trace == straight[unit].trace
 
@@ -92,7 +101,7 @@ def test_other_batch_size_reaches_the_same_activation() -> None:
     one = pictures_of(adapter, "2", [0, 1, 2])
     other = pictures_of(adapter, "2", [0, 1, 2], replace(QUICK, batch_size=3))
     for a, b in zip(one, other, strict=True):
-        assert a.activation == pytest.approx(b.activation, rel=0.02)
+        assert a.value == pytest.approx(b.value, rel=0.02)
 
 
 def test_other_seed_gives_another_picture() -> None:
@@ -120,9 +129,9 @@ def test_permuting_the_units_permutes_the_pictures() -> None:
         recipe = replace(QUICK, num_steps=64)
         moved = pictures_of(permuted, "2", [index], recipe)[0]
         home = pictures_of(adapter, "2", [int(order[index])], recipe)[0]
-        assert moved.activation == pytest.approx(home.activation, rel=0.1)
+        assert moved.value == pytest.approx(home.value, rel=0.1)
         shown_at_home = evaluate_padded(adapter, [home.objective], [moved.pixels], 1)[0]
-        assert shown_at_home == pytest.approx(moved.activation, rel=1e-4)
+        assert shown_at_home == pytest.approx(moved.value, rel=1e-4)
 
 
 def gabor(angle_deg: float, frequency: float, side: int = 25) -> torch.Tensor:
@@ -192,15 +201,20 @@ def test_statuses_say_what_became_of_each_unit() -> None:
 
 
 def test_values_that_are_not_numbers_stop_their_own_image_only() -> None:
-    def evaluate(pixels: torch.Tensor) -> torch.Tensor:
-        values = pixels.mean((1, 2, 3))
-        return torch.stack([values[0], values[1] * float("nan"), values[2]])
+    def make_evaluate(_objectives: Sequence[Objective]) -> Evaluate:
+        def evaluate(pixels: torch.Tensor) -> torch.Tensor:
+            values = pixels.mean((1, 2, 3))
+            return torch.stack([values[0], values[1] * float("nan"), values[2]])
 
-    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
-    result = ascend(evaluate, FourierImage(16), generators, torch.ones(3), num_steps=20, bounds=AffineRange(1.0))
-    assert bool(result.images.isfinite().all())
-    assert result.last_live_step.tolist() == [19, -1, 19]
-    assert bool((result.activation > result.start)[[0, 2]].all())
+        return evaluate
+
+    starts = deque(Start(UnitValue("x", row), [torch.Generator().manual_seed(row)], tag=row) for row in range(3))
+    ascent = Ascent(make_evaluate, FourierImage(16), Settings(20, AffineRange(1.0)), num_places=3)
+    found = {finish.start.tag: finish for finish in ascent.run(starts)}
+    assert all(bool(finish.images.isfinite().all()) for finish in found.values())
+    assert [int(found[row].last_live_step) for row in range(3)] == [19, -1, 19]
+    assert [found[row].num_steps for row in range(3)] == [20, 16, 20]
+    assert float(found[0].value) > float(found[0].initial)
 
 
 class Sleeper(nn.Module):
@@ -220,7 +234,7 @@ def test_restart_with_more_contrast_rescues_a_sleeping_unit() -> None:
     found = pictures_of(one_layer_adapter(Sleeper(0.4), "unit", 1, 1), "unit", [0], recipe)[0]
     assert found.status == "rescued"
     assert found.attempt > 0
-    assert found.activation > 0
+    assert found.value > 0
 
 
 def test_units_that_fail_do_not_change_their_batch_mates() -> None:
@@ -254,4 +268,4 @@ def test_folded_and_unfolded_norm_give_the_same_picture() -> None:
     one = pictures_of(one_layer_adapter(plain, "1", 4, 5), "1", [0, 1, 2, 3])
     other = pictures_of(one_layer_adapter(folded, "1", 4, 5), "1", [0, 1, 2, 3])
     for a, b in zip(one, other, strict=True):
-        assert a.activation == pytest.approx(b.activation, rel=0.02)
+        assert a.value == pytest.approx(b.value, rel=0.02)

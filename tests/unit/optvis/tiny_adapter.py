@@ -55,18 +55,22 @@ class TinyAdapter(ModelAdapter):
     def stream(self, batch: Tensor, layers: Any, consume: Callable[[str, Tensor], None]) -> None:
         raise NotImplementedError
 
-    def pre_activation(self, batch: Tensor, layer: str) -> Tensor:
-        held: list[Tensor] = []
+    def pre_activations(self, batch: Tensor, layers: Any) -> dict[str, Tensor]:
+        held: dict[str, Tensor] = {}
 
-        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            held.append(output)
+        def keep(name: str) -> Any:
+            def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+                held[name] = output
 
-        handle = self.module.get_submodule(layer).register_forward_hook(keep)
+            return hook
+
+        handles = [self.module.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
         try:
             self.module(batch)
         finally:
-            handle.remove()
-        return held[0]
+            for handle in handles:
+                handle.remove()
+        return held
 
     def nonlinearity(self, layer: str) -> Callable[[Tensor], Tensor] | None:
         return None

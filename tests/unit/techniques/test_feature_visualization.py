@@ -13,9 +13,10 @@ import torch
 from precompute.domain import VISUALIZATION_STATUSES, Artifact
 from precompute.errors import UnknownName, UsageError
 from precompute.optvis import recipe as recipes
+from precompute.optvis.variants import Variant
 from precompute.renderers.images import decode_image
 from precompute.techniques.base import Context, WorkItem
-from precompute.techniques.feature_visualization import FeatureVisualization, Variant
+from precompute.techniques.feature_visualization import FeatureVisualization
 from tests.unit.optvis.tiny_adapter import TinyAdapter, tiny_cnn_adapter, tiny_token_adapter
 
 METRICS = {"2": {"channel_mean_max": np.linspace(-1.0, 1.0, 20), "centre_min": np.full(20, -0.5)}}
@@ -38,9 +39,7 @@ def context_of(adapter: TinyAdapter) -> Context:
 
 def artifacts_of(adapter: TinyAdapter, layer: str, units: list[int], variant: str) -> list[Artifact]:
     results = list(FeatureVisualization().compute(context_of(adapter), WorkItem(layer, units, variant, True)))
-    artifacts = [result for result in results if isinstance(result, Artifact)]
-    assert len(artifacts) == len(results)
-    return artifacts
+    return [result for result in results if isinstance(result, Artifact)]
 
 
 def test_plan_begins_with_the_leading_picture_of_every_layer() -> None:
@@ -52,6 +51,8 @@ def test_plan_begins_with_the_leading_picture_of_every_layer() -> None:
         ("2", "channel negative draft"),
         ("0", "neuron negative draft"),
         ("2", "neuron negative draft"),
+        ("0", "neuron positive draft seed 1"),
+        ("2", "neuron positive draft seed 1"),
     ]
     assert all(item.is_per_unit and item.seconds > 0 and item.num_bytes > 0 for item in items)
     assert list(items[1].units) == list(range(20))
@@ -61,7 +62,11 @@ def test_layer_without_positions_has_one_objective() -> None:
     adapter = tiny_cnn_adapter()
     flat = replace(adapter.layer("2"), map_size=(), receptive_field_px=None)
     items = FeatureVisualization().plan(Context(adapter, [flat]))
-    assert [item.variant for item in items] == ["channel positive draft", "channel negative draft"]
+    assert [item.variant for item in items] == [
+        "channel positive draft",
+        "channel negative draft",
+        "channel positive draft seed 1",
+    ]
 
 
 def test_results_come_in_order_and_are_json() -> None:

@@ -1,0 +1,24 @@
+"""The examples of the documentation run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EXAMPLES = [
+    pytest.param(code, id=f"{path.name}-{number}")
+    for path in sorted(DOCS.glob("*.md"))
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_example_runs(code: str) -> None:
+    exec(compile(code, "example", "exec"), {})  # noqa: S102 - our own documentation
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3
