@@ -28,7 +28,7 @@ TERMS = {
     "path_similarity": "How alike the layers below this one answer to the picture and to the unit's examples: 1 is the same.",
     "path_baseline": "The same comparison between the examples themselves: as alike as photographs of one thing are.",
     "path_chance": "The same comparison with images drawn by chance: what likeness comes for free.",
-    "path_excess": "How far the likeness of path is above what comes for free.",
+    "path_excess": "Where the likeness of path lies: 0 is what comes for free, 1 what the examples have among themselves.",
     "high_frequency_excess": "How much more fine detail the picture has than photographs; much of it is noise.",
     "seed_agreement": "How alike the pictures are that other random starts lead to: high where the picture is no accident.",
     "flag_not_reached": "The picture excites the unit less than some photograph does: the optimisation did not get far enough.",

@@ -168,11 +168,12 @@ def _belief(picture: Visualization, num_units: int) -> list[Phrase]:
         place = "first" if scores.selectivity_rank == 1 else ordinal(scores.selectivity_rank)
         found.append(Phrase(f"this unit answers {place} of {num_units:,}", "selectivity_rank"))
     if scores.similarity_auc is not None:
-        verb = "does not look" if "unlike_examples" in against else "looks"
-        found.append(Phrase(f"{verb} like its examples (AUC {number(scores.similarity_auc, 2)})", "similarity_auc"))
+        verdict = "does not look like its examples" if "unlike_examples" in against else "likeness to its examples"
+        found.append(Phrase(f"{verdict}: {number(scores.similarity_auc, 2)}, chance 0.5", "similarity_auc"))
     if scores.path_similarity is not None:
-        path = "another path than" if "other_path" in against else "the same path as"
-        found.append(Phrase(f"takes {path} photographs ({number(scores.path_similarity, 2)})", "path_similarity"))
+        verdict = "takes another path than photographs" if "other_path" in against else "path like that of its examples"
+        theirs = "" if scores.path_baseline is None else f", theirs {number(scores.path_baseline, 2)}"
+        found.append(Phrase(f"{verdict}: {number(scores.path_similarity, 2)}{theirs}", "path_similarity"))
     if scores.high_frequency_excess is not None and "high_frequency" in against:
         text = f"more fine detail than photographs ({number(scores.high_frequency_excess, 2)})"
         found.append(Phrase(text, "high_frequency_excess"))

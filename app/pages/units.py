@@ -114,6 +114,8 @@ def _render_command(spec: str, layer: str, unit: int, payload: Mapping[str, Any]
     words = [spec, layer, str(unit), "--objective", objective, "--sign", sign, "--quality", quality, "--seed", seed]
     if payload.get("facet") is not None:
         words += ["--facet", str(payload["facet"])]
+    if payload.get("renderer") == "lucent":
+        words += ["--renderer", "lucent"]
     return f"unitscope render {shlex.join(words)}"
 
 

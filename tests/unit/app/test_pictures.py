@@ -75,17 +75,23 @@ def test_number_that_is_not_finite_is_null() -> None:
 
 
 def test_scores_are_told_in_words_that_follow_the_flags() -> None:
-    measured = {"selectivity_rank": 1, "similarity_auc": 0.874, "path_similarity": 0.61, "seed_agreement": 0.8}
+    measured = {
+        "selectivity_rank": 1,
+        "similarity_auc": 0.874,
+        "path_similarity": 0.61,
+        "path_baseline": 0.66,
+        "seed_agreement": 0.8,
+    }
     scores = _scores(measured)
     good = made(reached_ratio=1.8, robustness=0.94, scores=scores)
     assert " · ".join(phrase.text for phrase in pictures.phrases(good, 80)) == (
         "1.8× the strongest photograph · keeps 94 % under small changes · this unit answers first of 80 · "
-        "looks like its examples (AUC 0.87) · takes the same path as photographs (0.61) · other seeds agree (0.8)"
+        "likeness to its examples: 0.87, chance 0.5 · path like that of its examples: 0.61, theirs 0.66 · other seeds agree (0.8)"
     )
     bad = made(scores=_scores(measured | {"selectivity_rank": 12}), flags=["unlike_examples", "other_path", "seeds_disagree"])
     assert " · ".join(phrase.text for phrase in pictures.phrases(bad, 80)) == (
-        "this unit answers 12th of 80 · does not look like its examples (AUC 0.87) · "
-        "takes another path than photographs (0.61) · other seeds disagree (0.8)"
+        "this unit answers 12th of 80 · does not look like its examples: 0.87, chance 0.5 · "
+        "takes another path than photographs: 0.61, theirs 0.66 · other seeds disagree (0.8)"
     )
     assert pictures.phrases(made(), 80) == []
 
