@@ -35,7 +35,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--objective", choices=objectives, help=text)
     parser.add_argument("--facet", type=int, default=0, metavar="N", help="which of the facets, from 0")
     parser.add_argument("--sign", choices=("positive", "negative"), default="positive", help="what drives it up, or down")
-    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="128 steps, or 512 on a larger canvas")
+    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="112 steps, or 512 on a larger canvas")
     parser.add_argument("--renderer", choices=("unitscope", "lucent"), default="unitscope", help="who makes it")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the start and the transforms (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there")

@@ -19,7 +19,7 @@ from precompute.optvis.transforms import AffineRange
 
 Quality = Literal["draft", "final"]
 
-NUM_STEPS: dict[Quality, int] = {"draft": 128, "final": 512}
+NUM_STEPS: dict[Quality, int] = {"draft": 112, "final": 512}
 CANVAS_LIMIT_PX: dict[Quality, int] = {"draft": 128, "final": 224}
 SMALLEST_CHANNEL_CANVAS_PX = 48
 SMALLEST_NEURON_CANVAS_PX = 16

@@ -88,7 +88,7 @@ def render(
         model: A specification (`timm:resnet18@FILE`), an adapter, or any `nn.Module` (then give `input_px`).
         objective: Of `precompute.optvis.objectives`; a list of them; or one of Lucent's.
         seed: Of every random draw: the same seed gives the same picture.
-        quality: `draft` (128 steps) or `final` (512 at most, larger canvas).
+        quality: `draft` (112 steps) or `final` (512 at most, larger canvas).
         canvas_px: In place of the canvas that the layer's receptive field suggests.
         num_steps: In place of those of the quality.
         parameterization: How images are written down. `maco` needs `photographs`; `alpha` gives transparent images.
