@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from precompute.models.graph import LayerPoint
 from precompute.models.trace import Trace
@@ -29,6 +30,28 @@ class FoldedNorm(nn.Module):
         """Apply the nonlinearity."""
         result: Tensor = self.act(self.drop(x))
         return result
+
+
+class Clamp(nn.Module):
+    """A rectifier or clamp that writes over its input where no gradient is asked for.
+
+    Nothing else reads what the convolution made, and hooks see it before. Where a gradient is asked for, torch would copy the
+    input before it writes over it, and a fresh output is cheaper.
+
+    Args:
+        act: A `ReLU` or `Hardtanh` (or `ReLU6`).
+    """
+
+    def __init__(self, act: nn.ReLU | nn.Hardtanh) -> None:
+        super().__init__()
+        self.low, self.high = (act.min_val, act.max_val) if isinstance(act, nn.Hardtanh) else (0.0, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it."""
+        is_written_over = not (torch.is_grad_enabled() and x.requires_grad)
+        if self.high is None:
+            return functional.relu(x, inplace=is_written_over)
+        return functional.hardtanh(x, self.low, self.high, inplace=is_written_over)
 
 
 def fold_and_freeze(model: nn.Module, trace: Trace, points: Iterable[LayerPoint]) -> nn.Module:
@@ -66,8 +89,7 @@ def _without_norm(norm: nn.Module) -> nn.Module | None:
         return nn.Identity()
     if isinstance(norm, nn.BatchNorm2d) and set(children) == {"drop", "act"}:
         if isinstance(children["act"], nn.ReLU | nn.Hardtanh):
-            # Nothing else reads what the convolution made, and hooks see it before: it need not be written anew.
-            children["act"].inplace = True
+            return FoldedNorm(children["drop"], Clamp(children["act"]))
         return FoldedNorm(children["drop"], children["act"])
     return None
 

@@ -6,8 +6,6 @@ operation is per image or per element, so that a picture does not depend on its 
 kernels that PyTorch picks do depend on the size of the batch, which is therefore fixed.)
 
 Nothing in a step waits for the device: what happened is looked at every `CHECK_EVERY` steps.
-
-Paper: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016, for the update.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +22,7 @@ from precompute.optvis.objectives import Objective
 from precompute.optvis.parameterizations import Parameterization, draw_backgrounds
 from precompute.optvis.rescue import open_dead_ends
 from precompute.optvis.transforms import AffineRange, Warp, add_noise, draw_affine, lay_on
+from precompute.optvis.update import Nadam
 
 Evaluate = Callable[[Tensor], Tensor]
 """From pixels `[batch, rgb, height, width]` between 0 and 1 to values `[batch]`."""
@@ -102,52 +101,6 @@ class Settings:
     uses_bfloat16: bool = False
 
 
-class Nadam:
-    """The Nesterov-accelerated Adam update with a constant rate, each image at its own step.
-
-    Args:
-        state: What is optimised `[batch, ...]`; changed in place.
-        learning_rate: Size of a step.
-        num_steps: Most steps an image takes.
-    """
-
-    beta1, beta2, epsilon, momentum_decay = 0.9, 0.999, 1e-8, 0.004
-
-    def __init__(self, state: Tensor, learning_rate: float, num_steps: int) -> None:
-        self.state = state
-        self._first = torch.zeros_like(state)
-        self._second = torch.zeros_like(state)
-        factors: list[tuple[float, float, float]] = []
-        product = 1.0
-        for step in range(1, num_steps + 1):
-            now, following = (self.beta1 * (1.0 - 0.5 * 0.96 ** (at * self.momentum_decay)) for at in (step, step + 1))
-            product *= now
-            # Both moments are corrected for having begun at zero; the root's correction is brought to the front.
-            root = (1 - self.beta2**step) ** 0.5
-            size = learning_rate * root
-            factors.append((size * (1 - now) / (1 - product), size * following / (1 - product * following), root))
-        self._factors = torch.tensor(factors, device=state.device)
-
-    def forget(self, rows: slice) -> None:
-        """Begin anew for some images."""
-        self._first[rows] = 0.0
-        self._second[rows] = 0.0
-
-    def climb(self, gradient: Tensor, step: Tensor) -> None:
-        """Move the state up the gradient.
-
-        Args:
-            gradient: As the state.
-            step: int64 `[batch]`: how many steps each image has taken before.
-        """
-        shape = (-1, *[1] * (self.state.ndim - 1))
-        now, following, root = (factor.reshape(shape) for factor in self._factors[step].unbind(1))
-        self._first.mul_(self.beta1).add_(gradient, alpha=1 - self.beta1)
-        self._second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        spread = self._second.sqrt().add_(self.epsilon * root)
-        self.state.add_((gradient * now).addcmul_(self._first, following).div_(spread))
-
-
 @dataclass
 class _Place:
     """The part of a batch that one try has: its rows, and how far it is."""
@@ -155,7 +108,6 @@ class _Place:
     rows: slice
     start: Start | None = None
     step: int = 0
-    draws: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class Ascent:
@@ -219,7 +171,7 @@ class Ascent:
         filler = next(place.start for place in self._places if place.start is not None)
         objectives = [(place.start or filler).objective for place in self._places]
         self._evaluate = self._make_evaluate(objectives)
-        initial = self._read(self.state)
+        initial = self._read(self._update.state)
         for place in entered:
             self._initial[place.rows] = initial[place.rows]
 
@@ -230,27 +182,25 @@ class Ascent:
         fresh = self.parameterization.start(start.generators, start.contrast).to(self._device)
         if not self._is_made:
             self._make(fresh)
-        self.state[place.rows] = fresh
-        self._update.forget(place.rows)
         fading = self.parameterization.fading(fresh)
-        self._fading[place.rows] = 0.0 if fading is None else fading / self._num_fading
+        self._update.enter(place.rows, fresh, None if fading is None else fading / self._num_fading)
         canvas_px, bounds = self.parameterization.canvas_px, self.settings.bounds
-        place.draws = draw_affine(bounds, canvas_px, start.generators, self.settings.num_steps).to(self._device)
+        self._draws[:, place.rows] = draw_affine(bounds, canvas_px, start.generators, self.settings.num_steps).to(self._device)
         self._last_live[place.rows] = -1
         self._step[place.rows] = 0
 
     def _make(self, fresh: Tensor) -> None:
         """Make the tensors of the batch; a row that never had a picture holds the first."""
-        rows = self._num_rows
-        self.state = fresh[:1].repeat(rows, *[1] * (fresh.ndim - 1))
-        self._fading = torch.zeros_like(self.state)
-        self._update = Nadam(
-            self.state, self.settings.learning_rate * self.parameterization.learning_rate, self.settings.num_steps
-        )
+        rows, num_steps = self._num_rows, self.settings.num_steps
+        state = fresh[:1].repeat(rows, *[1] * (fresh.ndim - 1))
+        rate = self.settings.learning_rate * self.parameterization.learning_rate
+        self._update = Nadam(state, rate, num_steps, self._num_fading)
+        self._draws = torch.eye(2, 3, device=self._device).repeat(num_steps, rows, 1, 1)
         self._initial = torch.zeros(rows, device=self._device)
         self._last_live = torch.full((rows,), -1, device=self._device)
         self._step = torch.zeros(rows, dtype=torch.int64, device=self._device)
-        self._trace = torch.zeros(self.settings.num_steps, rows, device=self._device)
+        self._rows = torch.arange(rows, device=self._device)
+        self._trace = torch.zeros(num_steps, rows, device=self._device)
         self._is_made = True
 
     def _leave(self) -> Iterator[Finish]:
@@ -259,8 +209,8 @@ class Ascent:
         ended = [place for place in self._places if place.start is not None and self._has_ended(place, last_live, trace)]
         if not ended:
             return
-        value = self._read(self.state).cpu()
-        images = self._image(self.state).cpu()
+        value = self._read(self._update.state).cpu()
+        images = self._image(self._update.state).cpu()
         initial = self._initial.cpu()
         for place in ended:
             start, rows = place.start, place.rows
@@ -301,7 +251,7 @@ class Ascent:
     def _climb(self) -> None:
         """Take one step with every image."""
         step = self._step.clone()
-        state = self.state.detach().requires_grad_(True)
+        state = self._update.state.detach().requires_grad_(True)
         images = self.parameterization.image(state)
         seen = self._view(images)
         with self._network(), open_dead_ends(self._rescued()):
@@ -312,30 +262,28 @@ class Ascent:
         size = gradient.abs().flatten(1).amax(1)
         is_live = size.isfinite() & (size > 0)
         is_given_up = (step >= PATIENCE) & (self._last_live < 0)
-        shape = (-1, *[1] * (gradient.ndim - 1))
-        gradient = torch.where((is_live & ~is_given_up).reshape(shape), gradient, 0.0)
-        self._last_live = torch.where(is_live & ~is_given_up, step, self._last_live)
-        self._update.climb(gradient, step)
-        self.state.sub_(self._fading * (step < self._num_fading).reshape(shape))
+        is_live &= ~is_given_up
+        self._last_live = torch.where(is_live, step, self._last_live)
+        self._update.climb(gradient, step, is_live)
         self._trace.scatter_(0, step[None], values.detach()[None])
 
     def _rescued(self) -> Tensor | None:
         """Return which images may pass through shut nonlinearities in this step: bool `[batch]`, None where none may."""
+        rescued = [place for place in self._places if place.start and place.start.is_rescue and place.step < PATIENCE]
+        if not rescued:
+            return None
         rows = torch.zeros(self._num_rows, dtype=torch.bool)
-        for place in self._places:
-            rows[place.rows] = place.start is not None and place.start.is_rescue and place.step < PATIENCE
-        return rows.to(self._device) if bool(rows.any()) else None
+        for place in rescued:
+            rows[place.rows] = True
+        return rows.to(self._device)
 
     def _view(self, images: Tensor) -> Tensor:
-        """Return what the network sees of each image in this step; rows without a try are not drawn for."""
-        matrices, generators = [], []
-        identity = torch.eye(2, 3, device=self._device)
+        """Return what the network sees of each image in this step; nothing is drawn for rows without a try."""
+        seen = self._warp(images, self._draws[self._step, self._rows])
+        generators: list[Generator | None] = []
         for place in self._places:
             count = place.rows.stop - place.rows.start
-            is_used = place.start is not None
-            matrices.append(place.draws[place.step] if is_used else identity.expand(count, 2, 3))
             generators += place.start.generators if place.start is not None else [None] * count
-        seen = self._warp(images, torch.cat(matrices))
         if images.shape[1] == 4:
             seen = lay_on(seen, draw_backgrounds(self.parameterization.canvas_px, generators).to(self._device))
         return add_noise(seen, self.settings.bounds, generators)

@@ -60,8 +60,8 @@ def _color_matrix() -> list[list[float]]:
 
 def _to_colors(planes: Tensor, matrix: list[list[float]]) -> Tensor:
     """Return correlated colours of decorrelated planes, both `[batch, rgb, height, width]`; before the sigmoid."""
-    first, second, third = planes.unbind(1)
-    return torch.stack([row[0] * first + row[1] * second + row[2] * third for row in matrix], 1)
+    mixed = torch.tensor(matrix, device=planes.device).expand(len(planes), 3, 3) @ planes.flatten(2)
+    return mixed.unflatten(2, planes.shape[2:])
 
 
 def decorrelate(pixels: Tensor) -> Tensor:
@@ -94,7 +94,9 @@ class FourierImage:
         columns = torch.fft.rfftfreq(canvas_px)[None, :]
         frequency = torch.sqrt(rows**2 + columns**2).clamp(min=1.0 / canvas_px)
         # The quarter keeps the start well inside the sigmoid (lucid).
-        self._scale = (0.25 / frequency**decay * torch.exp(-((frequency / cutoff) ** 2)))[..., None]
+        scale = 0.25 / frequency**decay * torch.exp(-((frequency / cutoff) ** 2))
+        # Written out for the real and the imaginary part: to repeat it within a product is slow.
+        self._scale = scale[..., None].repeat(1, 1, 2)
         self._color = _color_matrix()
 
     def start(self, generators: Sequence[Generator], contrast: float = 0.2) -> Tensor:
@@ -109,10 +111,8 @@ class FourierImage:
 
     def image(self, state: Tensor) -> Tensor:
         """Return pixels `[batch, channel, height, width]` between 0 and 1."""
-        size = (self.canvas_px, self.canvas_px)
-        planes = torch.fft.irfft2(torch.view_as_complex(state * self._scale.to(state.device)), s=size, norm="ortho")
-        colors = _to_colors(planes[:, :3], self._color)
-        return torch.sigmoid(colors if self.num_channels == 3 else torch.cat([colors, planes[:, 3:]], 1))
+        result: Tensor = _Spectrum.apply(state, self._scale.to(state.device), self._color)
+        return result
 
     def fading(self, state: Tensor) -> Tensor | None:
         """Return all of it: the noise of the start wakes units, and is nothing to look at."""
@@ -121,6 +121,32 @@ class FourierImage:
     def settings(self) -> dict[str, Any]:
         """Return what decides it, as JSON."""
         return {"decay": self.decay, "cutoff": self.cutoff}
+
+
+class _Spectrum(torch.autograd.Function):
+    """From a spectrum to pixels and back: the same as by torch's own gradients, with half as many operations."""
+
+    @staticmethod
+    def forward(context: Any, state: Tensor, scale: Tensor, color: list[list[float]]) -> Tensor:
+        side = state.shape[2]
+        planes = torch.fft.irfft2(torch.view_as_complex(state.detach() * scale), s=(side, side), norm="ortho")
+        mixed = _to_colors(planes[:, :3], color)
+        pixels = torch.sigmoid(mixed if planes.shape[1] == 3 else torch.cat([mixed, planes[:, 3:]], 1))
+        context.color = color
+        context.save_for_backward(pixels, scale)
+        return pixels
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        pixels, scale = context.saved_tensors
+        mixed = gradients[0].contiguous() * pixels * (1 - pixels)
+        transposed = [list(column) for column in zip(*context.color, strict=True)]
+        planes = _to_colors(mixed[:, :3], transposed)
+        planes = planes if mixed.shape[1] == 3 else torch.cat([planes, mixed[:, 3:]], 1)
+        spectrum = torch.view_as_real(torch.fft.rfft2(planes, norm="ortho"))
+        # Half of the spectrum stands for all of it: what it holds once but the image twice counts twice.
+        spectrum[..., 1 : (pixels.shape[3] + 1) // 2, :] *= 2.0
+        return spectrum * scale, None, None
 
 
 class PixelImage:
