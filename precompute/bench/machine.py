@@ -8,7 +8,26 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What was asked for; each bench looks at what concerns it.
+
+    Attributes:
+        atlas: The atlas that `serve` measures.
+        model: The specification of the model that `featurevis` renders.
+        layers: Of that model; none for the bench's own choice.
+        is_flat: Whether `featurevis` also measures one job of 10,000 pictures.
+    """
+
+    atlas: Path
+    model: str = "timm:tf_efficientnet_lite0@pip"
+    layers: tuple[str, ...] = ()
+    is_flat: bool = False
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:
@@ -30,21 +49,24 @@ def _processor() -> str:
         return platform.processor()
 
 
-def time_in_turn(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def time_in_turn(
+    actions: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Run the actions in turn, round after round, and return the seconds of each: noise then falls on all alike.
 
     Args:
         actions: By name; each is run once beforehand.
         rounds: How often.
+        clock: What counts: `time.process_time` leaves out what other processes did meanwhile.
     """
     for action in actions.values():
         action()
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
-            start = time.perf_counter()
+            start = clock()
             action()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return seconds
 
 

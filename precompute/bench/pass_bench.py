@@ -11,14 +11,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from precompute.activations.collect import BATCH_SIZE, Batch, begin_observations, model_input, observe
-from precompute.bench.machine import describe_machine, ratio, time_in_turn
+from precompute.bench.machine import BenchOptions, describe_machine, ratio, time_in_turn
 from precompute.executors.process import tune_process
 from precompute.models.base import ModelAdapter, load_model
 from precompute.stimuli.sources import open_source
@@ -46,7 +45,7 @@ print(json.dumps(min(seconds)))
 """
 
 
-def measure(_atlas: Path) -> dict[str, Any]:
+def measure(_options: BenchOptions) -> dict[str, Any]:
     """Return ratios (larger is better) and details, as JSON."""
     is_tuned = tune_process(num_threads=1)
     adapter = load_model(SPEC)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from precompute.bench.machine import describe_machine
+from precompute.bench.machine import BenchOptions, describe_machine
 from precompute.errors import AtlasError
 from precompute.store.engine import database_path
 
@@ -23,12 +23,13 @@ NUM_UNITS = 300
 NUM_WARM = 50
 
 
-def measure(atlas: Path) -> dict[str, Any]:
+def measure(options: BenchOptions) -> dict[str, Any]:
     """Return ratios (larger is better) and details, as JSON.
 
     Raises:
         AtlasError: There is no atlas with units.
     """
+    atlas = options.atlas
     if not database_path(atlas).is_file():
         raise AtlasError(f"There is no atlas in {atlas} to measure. Build one (`unitscope demo`) and give --atlas DIR.")
     with sqlite3.connect(f"file:{database_path(atlas)}?mode=ro", uri=True) as connection:

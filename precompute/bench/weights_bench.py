@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from precompute.bench.machine import describe_machine, ratio, time_in_turn
+from precompute.bench.machine import BenchOptions, describe_machine, ratio, time_in_turn
 from precompute.domain import LayerLink
 from precompute.executors.process import tune_process
 from precompute.models.base import load_model
@@ -20,7 +20,7 @@ SPEC = "timm:tf_efficientnet_lite0@pip"
 ROUNDS = 3
 
 
-def measure(_atlas: Path) -> dict[str, Any]:
+def measure(_options: BenchOptions) -> dict[str, Any]:
     """Return ratios (larger is better) and details, as JSON."""
     tune_process(num_threads=1)
     adapter = load_model(SPEC)

@@ -44,6 +44,9 @@ def add_commands(commands: Any) -> None:
     bench.add_argument("name", choices=BENCHES, metavar="NAME", help=", ".join(BENCHES))
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--atlas", metavar="DIR", type=Path, default=Path("atlas"), help="the atlas that 'serve' measures")
+    bench.add_argument("--model", metavar="SPEC", help="the model that 'featurevis' renders, by default the embedded one")
+    bench.add_argument("--layer", metavar="NAME", action="append", default=[], help="a layer of it, any number of times")
+    bench.add_argument("--flat", action="store_true", help="let 'featurevis' measure one job of 10,000 pictures, too")
     bench.set_defaults(run=run_bench)
 
 
@@ -153,7 +156,11 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
     if arguments.name != "serve":
         need_precompute()
-    result = import_module(f"precompute.bench.{arguments.name}_bench").measure(arguments.atlas)
+    from precompute.bench.machine import BenchOptions
+
+    chosen = {"model": arguments.model} if arguments.model else {}
+    options = BenchOptions(arguments.atlas, layers=tuple(arguments.layer), is_flat=arguments.flat, **chosen)
+    result = import_module(f"precompute.bench.{arguments.name}_bench").measure(options)
     if arguments.json:
         print(json.dumps(result))
         return 0

@@ -79,6 +79,18 @@ class TracedModel(ModelAdapter):
             )
         return self._layers
 
+    def boundary(self, name: str) -> str:
+        """Return the path of the module whose output is a layer's pre-activation.
+
+        Raises:
+            UsageError: It is the input of a module that is read, and the output of none.
+        """
+        self.layer(name)
+        found = self._points[name].boundary
+        if found.is_input:
+            raise UsageError(f"No module's output is the pre-activation of {name!r}. Choose another layer.")
+        return found.module
+
     def _inputs(self, name: str) -> list[str]:
         """Return the layers with parameters directly before; a stream or concat point is a view of them, never one itself."""
         links = incoming_weights(self.trace, self._points, name, num_units=1)

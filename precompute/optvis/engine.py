@@ -7,8 +7,7 @@ it, in what order, or how many.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -133,20 +132,23 @@ class _Group:
     def run(self) -> Iterator[tuple[int, list[Picture]]]:
         """Yield place and pictures of each objective as it is finished."""
         best: dict[int, list[Picture]] = {}
-        failed = deque(self._start(place, 0) for place in self.objectives)
+        places: Iterable[int] = self.objectives
         for attempt in range(len(START_CONTRASTS)):
             batch_size = self.batch_size if attempt == 0 else min(RESTART_BATCH, self.batch_size)
-            queue, failed = failed, deque[Start]()
-            for finish, pictures in self._attempt(queue, attempt, batch_size):
+            # Made when there is room for them: the generators of ten thousand would fill 50 MB.
+            starts = (self._start(place, attempt) for place in places)
+            failed: list[int] = []
+            for finish, pictures in self._attempt(starts, attempt, batch_size):
                 place = int(str(finish.start.tag))
                 best[place] = _better(best.get(place), pictures)
                 is_last = attempt + 1 == len(START_CONTRASTS)
                 if is_last or not all(picture.status in FAILED for picture in best[place]):
                     yield place, best.pop(place)
                 else:
-                    failed.append(self._start(place, attempt + 1))
+                    failed.append(place)
             if not failed:
                 return
+            places = failed
 
     def _start(self, place: int, attempt: int) -> Start:
         """Return one try; everything random about it comes from its words."""
@@ -155,7 +157,7 @@ class _Group:
         generators = [Generator().manual_seed(stable_hash(*parts)) for parts in words]
         return Start(objective, generators, START_CONTRASTS[attempt], is_rescue=attempt > 0, tag=place)
 
-    def _attempt(self, queue: deque[Start], attempt: int, batch_size: int) -> Iterator[tuple[Finish, list[Picture]]]:
+    def _attempt(self, starts: Iterable[Start], attempt: int, batch_size: int) -> Iterator[tuple[Finish, list[Picture]]]:
         """Yield what each try leads to; what is measured of it afterwards is measured in batches of the same size."""
         num_places = max(1, batch_size // self.num_images)
         settings = Settings(
@@ -167,7 +169,7 @@ class _Group:
         )
         ascent = Ascent(self._evaluator, self.parameterization, settings, num_places, self.num_images, self.adapter.device)
         ended: list[Finish] = []
-        for finish in ascent.run(queue):
+        for finish in ascent.run(starts):
             ended.append(finish)
             if len(ended) == num_places:
                 yield from self._pictures(ended, attempt, num_places)

@@ -10,8 +10,7 @@ Nothing in a step waits for the device: what happened is looked at every `CHECK_
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -141,15 +140,11 @@ class Ascent:
         self._num_fading = max(1, round(settings.num_steps * FADE_SHARE))
         self._is_made = False
 
-    def run(self, queue: deque[Start]) -> Iterator[Finish]:
-        """Yield each try as it ends; more may be put into the queue between two.
-
-        All must have objectives of one signature.
-        """
+    def run(self, starts: Iterable[Start]) -> Iterator[Finish]:
+        """Yield each try as it ends. All must have objectives of one signature; each is asked for when there is room for it."""
+        waiting = iter(starts)
         while True:
-            waiting = any(place.start is None for place in self._places) and bool(queue)
-            if waiting:
-                self._enter(queue)
+            self._enter(waiting)
             if all(place.start is None for place in self._places):
                 return
             self._advance()
@@ -157,13 +152,13 @@ class Ascent:
 
     # -- entering and leaving ----------------------------------------------------------------------------------------
 
-    def _enter(self, queue: deque[Start]) -> None:
-        """Fill free places from the queue; those that stay free repeat the first, and are not looked at."""
+    def _enter(self, waiting: Iterator[Start]) -> None:
+        """Fill free places; those that stay free repeat the first, and are not looked at."""
+        free = [place for place in self._places if place.start is None]
         entered = []
-        for place in self._places:
-            if place.start is None and queue:
-                place.start, place.step = queue.popleft(), 0
-                entered.append(place)
+        for place, start in zip(free, waiting, strict=False):
+            place.start, place.step = start, 0
+            entered.append(place)
         for place in entered:
             self._begin(place)
         if not entered:

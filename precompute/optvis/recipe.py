@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -19,8 +19,7 @@ from precompute.optvis.transforms import AffineRange
 
 Quality = Literal["draft", "final"]
 
-NUM_STEPS: dict[Quality, int] = {"draft": 112, "final": 512}
-CANVAS_LIMIT_PX: dict[Quality, int] = {"draft": 128, "final": 224}
+CANVAS_LIMIT_PX: dict[Quality, int] = {"draft": 128, "final": 160}
 SMALLEST_CHANNEL_CANVAS_PX = 48
 SMALLEST_NEURON_CANVAS_PX = 16
 LARGEST_BATCH = 16
@@ -30,8 +29,27 @@ LEAST_PRODUCTS_FOR_BFLOAT16 = 2e7
 """Of one image: below this the conversion costs more than it saves."""
 BATCH_BYTES = 1 << 30
 
-SMALL_FIELD_PX = 24
-"""Layers that see less than this are made of edges and colours, for which the low pass may let more through."""
+
+class _Way(NamedTuple):
+    """How many steps of which size, and how much noise is added to what the network sees."""
+
+    num_steps: int
+    learning_rate: float
+    noise: float
+
+
+SMALL_FIELD_PX, LARGE_FIELD_PX = 24, 200
+"""Layers that see less than the first are made of edges and colours, from the second on of parts of objects."""
+WAYS: dict[tuple[Quality, str], _Way] = {
+    ("draft", "small"): _Way(64, 0.2, 0.0),
+    ("draft", "middle"): _Way(80, 0.1, 0.01),
+    ("draft", "large"): _Way(112, 0.07, 0.025),
+    ("final", "small"): _Way(192, 0.1, 0.0),
+    ("final", "middle"): _Way(256, 0.05, 0.06),
+    ("final", "large"): _Way(256, 0.05, 0.06),
+}
+"""Noise leaves the motif and takes the dust: what is fine and faint cannot be told from it, so the picture is painted in broad
+strokes. It costs activation, so that drafts, which are to be cheap, have less of it."""
 
 SECONDS_PER_PIXEL = 1.4e-7
 SECONDS_PER_VALUE = 3e-9
@@ -84,18 +102,28 @@ def choose_recipe(layer: LayerSpec, layers: Sequence[LayerSpec], reduction: Redu
     num_values = share * sum(other.num_units * math.prod(other.map_size) for other in before)
     num_products = share * _count_products(before)
     per_step = SECONDS_PER_PIXEL * canvas_px**2 + SECONDS_PER_VALUE * num_values + SECONDS_PER_PRODUCT * num_products
-    is_small = layer.receptive_field_px is not None and layer.receptive_field_px < SMALL_FIELD_PX
+    field = _size_of_field(layer)
+    way = WAYS[quality, field]
     return Recipe(
         canvas_px=canvas_px,
-        num_steps=NUM_STEPS[quality],
+        num_steps=way.num_steps,
         batch_size=choose_batch_size(num_values),
-        bounds=AffineRange(shift_px=canvas_px / 16),
-        decay=1.0 if is_small else 1.2,
-        cutoff=0.35 if is_small else 0.2,
+        bounds=AffineRange(shift_px=canvas_px / 16, noise=way.noise),
+        decay=1.0 if field == "small" else 1.2,
+        cutoff=0.35 if field == "small" else 0.2,
+        learning_rate=way.learning_rate,
         least_gain=LEAST_GAIN if quality == "final" else 0.0,
         uses_bfloat16=pays_bfloat16(before, num_products),
-        seconds=per_step * NUM_STEPS[quality],
+        seconds=per_step * way.num_steps,
     )
+
+
+def _size_of_field(layer: LayerSpec) -> str:
+    """Return `small`, `middle` or `large`; a layer that sees the whole image is large."""
+    field_px = layer.receptive_field_px
+    if field_px is not None and field_px < SMALL_FIELD_PX:
+        return "small"
+    return "middle" if field_px is not None and field_px < LARGE_FIELD_PX else "large"
 
 
 def pays_bfloat16(layers: Sequence[LayerSpec], num_products: float) -> bool:

@@ -44,7 +44,7 @@ def test_the_words_on_the_page_make_the_stored_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, **_more: HereExecutor())
-    monkeypatch.setitem(recipe.NUM_STEPS, "draft", 8)
+    monkeypatch.setattr(recipe, "WAYS", {key: way._replace(num_steps=8) for key, way in recipe.WAYS.items()})
     write_images(str(tmp_path), 6)
     atlas = tmp_path / "atlas"
     build(

@@ -25,7 +25,7 @@ METRICS = {"2": {"channel_mean_max": np.linspace(-1.0, 1.0, 20), "centre_min": n
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Few steps, and one thread as in the processes that render."""
-    monkeypatch.setitem(recipes.NUM_STEPS, "draft", 20)
+    monkeypatch.setattr(recipes, "WAYS", {key: way._replace(num_steps=20) for key, way in recipes.WAYS.items()})
     monkeypatch.setattr(recipes, "LARGEST_BATCH", 4)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
