@@ -36,7 +36,7 @@ class BuildOptions:
         techniques: Names; none for all.
         seed: Of every random draw.
         quality: Of feature visualizations.
-        renderer: Who makes them: `unitscope`, or `lucent` for comparison.
+        renderer: Who makes them: `unitscope`; `maco` or `lucent` for comparison.
         is_partial: Whether the weight file may lack parameters.
         num_workers: Processes, and threads of the pass.
         is_quiet: Plain lines in place of bars.

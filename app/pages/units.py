@@ -116,6 +116,8 @@ def _render_command(spec: str, layer: str, unit: int, payload: Mapping[str, Any]
         words += ["--facet", str(payload["facet"])]
     if payload.get("renderer") == "lucent":
         words += ["--renderer", "lucent"]
+    if payload.get("parameterization") == "maco":
+        words += ["--renderer", "maco", "--images", "IMAGES"]
     return f"unitscope render {shlex.join(words)}"
 
 

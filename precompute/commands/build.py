@@ -50,8 +50,11 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--techniques", metavar="a,b", help="default: all that are registered")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random draw; default 0")
     parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="of feature visualizations")
-    text = "who makes feature visualizations: this program, or Lucent, for comparison (about a hundred times slower)"
-    parser.add_argument("--renderer", choices=("unitscope", "lucent"), default="unitscope", help=text)
+    text = (
+        "who makes feature visualizations: this program, from a free spectrum or (maco) from that of the images; or, for "
+        "comparison, Lucent (about a hundred times slower)"
+    )
+    parser.add_argument("--renderer", choices=("unitscope", "maco", "lucent"), default="unitscope", help=text)
     parser.add_argument("--partial", action="store_true", help="allow a weight file that lacks parameters")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes; default: one a core")
     parser.add_argument("--quiet", action="store_true", help="plain lines now and then in place of bars, for logs")

@@ -35,8 +35,10 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--objective", choices=objectives, help=text)
     parser.add_argument("--facet", type=int, default=0, metavar="N", help="which of the facets, from 0")
     parser.add_argument("--sign", choices=("positive", "negative"), default="positive", help="what drives it up, or down")
-    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="112 steps, or 512 on a larger canvas")
-    parser.add_argument("--renderer", choices=("unitscope", "lucent"), default="unitscope", help="who makes it")
+    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="few steps, or many under noise")
+    text = "who makes it: this program, from a free spectrum or (maco) from that of the images, or Lucent"
+    parser.add_argument("--renderer", choices=("unitscope", "maco", "lucent"), default="unitscope", help=text)
+    parser.add_argument("--images", metavar="DIR", help="for maco: the images of the build, a folder or 'embedded'")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the start and the transforms (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there")
     parser.add_argument("--json", action="store_true", help="print the numbers beside the picture as one JSON object")
@@ -50,6 +52,7 @@ def run_render(arguments: argparse.Namespace) -> int:
     from precompute.domain import Artifact
     from precompute.executors.process import tune_process
     from precompute.models.base import load_model
+    from precompute.optvis.references import photographs_in
     from precompute.planning import check_seed
     from precompute.techniques.base import Context, WorkItem
     from precompute.techniques.feature_visualization import FeatureVisualization
@@ -58,7 +61,8 @@ def run_render(arguments: argparse.Namespace) -> int:
     tune_process(num_threads=1)
     adapter = load_model(arguments.spec, is_partial=arguments.partial)
     layer = adapter.layer(arguments.layer)
-    context = Context(adapter, [layer], seed, arguments.quality)
+    photographs = None if arguments.images is None else photographs_in(adapter, arguments.images)
+    context = Context(adapter, [layer], seed, arguments.quality, photographs=photographs)
     variant = _variant(arguments, layer)
     item = WorkItem(layer.name, [arguments.unit], str(variant), is_per_unit=True)
     found = [result for result in FeatureVisualization().compute(context, item) if isinstance(result, Artifact)]
@@ -92,5 +96,5 @@ def _variant(arguments: argparse.Namespace, layer: LayerSpec) -> Variant:
     objective = arguments.objective or names[0]
     if objective not in names:
         raise UnknownName("picture", objective, names, where=layer.name)
-    by = " by lucent" if arguments.renderer == "lucent" else ""
+    by = "" if arguments.renderer == "unitscope" else f" by {arguments.renderer}"
     return Variant.parse(f"{objective} {arguments.sign} {arguments.quality}{by}")

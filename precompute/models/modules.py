@@ -56,14 +56,14 @@ class TracedModel(ModelAdapter):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn pixels `[batch, rgb, height, width]` between 0 and 1 into the model input; differentiable."""
-        mean, std = self._statistics(pixels.device)
-        return (pixels - mean) / std
+        shift, gain = self._shift_and_gain(pixels.device)
+        return torch.addcmul(shift, pixels, gain)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its process
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        mean = torch.tensor(self.preprocessing.mean, device=device).reshape(1, 3, 1, 1)
-        std = torch.tensor(self.preprocessing.std, device=device).reshape(1, 3, 1, 1)
-        return mean, std
+    def _shift_and_gain(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (self.preprocessing.mean, self.preprocessing.std))
+        shift, gain = (values.float().reshape(1, 3, 1, 1).to(device) for values in (-mean / std, 1 / std))
+        return shift, gain
 
     def layers(self) -> tuple[LayerSpec, ...]:
         """Return every layer in order of execution, with the layers directly before and after."""

@@ -10,9 +10,12 @@ import torch
 from torch import Generator, Tensor
 
 from precompute.domain import LayerSpec, stable_hash
+from precompute.models.base import ModelAdapter
+from precompute.stimuli.sources import open_source
 
 NUM_TOP = 8
 NUM_RANDOM = 32
+NUM_FOR_SPECTRUM = 256
 
 Place = tuple[int, int, int]
 """Stimulus, and the position `(y, x)` on the layer's map where the unit answered most."""
@@ -42,10 +45,17 @@ class Photographs:
 
     def random_crops(self, layer: LayerSpec, canvas_px: int) -> Tensor | None:
         """Return crops from anywhere, the same for all units of a layer, or None where there are too few photographs."""
+        return self._anywhere(stable_hash("random crops", layer.name, canvas_px), canvas_px, NUM_RANDOM)
+
+    def crops_for_spectrum(self, canvas_px: int) -> Tensor | None:
+        """Return crops from anywhere of whose spectra the mean is taken, or None where there are too few photographs."""
+        return self._anywhere(stable_hash("spectrum", canvas_px), canvas_px, NUM_FOR_SPECTRUM)
+
+    def _anywhere(self, seed: int, canvas_px: int, count: int) -> Tensor | None:
         if len(self.indices) < 2:
             return None
-        generator = Generator().manual_seed(stable_hash("random crops", layer.name, canvas_px))
-        order = torch.randperm(len(self.indices), generator=generator)[:NUM_RANDOM].tolist()
+        generator = Generator().manual_seed(seed)
+        order = torch.randperm(len(self.indices), generator=generator)[:count].tolist()
         shares = torch.rand((len(order), 2), generator=generator).tolist()
         crops = []
         for place, (down, right) in zip(order, shares, strict=True):
@@ -56,6 +66,16 @@ class Photographs:
     def _crop(self, stimulus: int, middle: tuple[float, float] | None, canvas_px: int) -> np.ndarray:
         image = self.read(stimulus)
         return _cut(image, middle or (image.shape[0] / 2, image.shape[1] / 2), canvas_px)
+
+
+def photographs_in(adapter: ModelAdapter, images: str) -> Photographs:
+    """Return the images that a person names after `--images`, as a build of this model would see them.
+
+    Raises:
+        ImagesError: There is no such folder, or no image in it.
+    """
+    source = open_source(images)
+    return Photographs(lambda index: adapter.preprocess(source.open(index)), range(len(source)))
 
 
 def _middle(layer: LayerSpec, y: int, x: int) -> tuple[float, float] | None:

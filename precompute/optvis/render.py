@@ -31,6 +31,7 @@ from precompute.optvis.engine import Picture, render_pictures, with_canvas
 from precompute.optvis.objectives import Objective, UnitValue
 from precompute.optvis.parameterizations import FourierImage, MacoImage, Parameterization, PixelImage, natural_magnitude
 from precompute.optvis.recipe import Quality, Recipe, choose_recipe
+from precompute.optvis.references import photographs_in
 from precompute.optvis.tensor_objectives import LucentObjective, from_lucent
 from precompute.renderers.images import encode_webp, quantise, stretch_contrast
 
@@ -78,7 +79,7 @@ def render(
     canvas_px: int | None = None,
     num_steps: int | None = None,
     parameterization: ParameterizationName | Parameterization = "fourier",
-    photographs: Tensor | None = None,
+    photographs: Tensor | str | None = None,
     input_px: int | tuple[int, int] = 224,
     progress: bool = True,
 ) -> Rendering:
@@ -88,11 +89,12 @@ def render(
         model: A specification (`timm:resnet18@FILE`), an adapter, or any `nn.Module` (then give `input_px`).
         objective: Of `precompute.optvis.objectives`; a list of them; or one of Lucent's.
         seed: Of every random draw: the same seed gives the same picture.
-        quality: `draft` (112 steps) or `final` (512 at most, larger canvas).
+        quality: `draft` (few steps) or `final` (many, under noise, on a larger canvas).
         canvas_px: In place of the canvas that the layer's receptive field suggests.
         num_steps: In place of those of the quality.
         parameterization: How images are written down. `maco` needs `photographs`; `alpha` gives transparent images.
-        photographs: `[batch, rgb, height, width]` between 0 and 1, of any size at least that of the canvas.
+        photographs: For `maco`: `[batch, rgb, height, width]` between 0 and 1, of any size at least that of the canvas; or what
+            `--images` takes: a folder, or `embedded`.
         input_px: Side of the input of a plain module.
         progress: Whether to draw a bar.
 
@@ -106,7 +108,7 @@ def render(
         raise UsageError("There is no objective. Give at least one, for example channel(LAYER, UNIT).")
     last = _last_layer(adapter, objectives)
     recipe = _recipe(adapter, last, objectives, quality, canvas_px, num_steps)
-    chosen = _parameterization(parameterization, recipe, photographs)
+    chosen = _parameterization(adapter, parameterization, recipe, photographs)
     found: dict[int, list[Picture]] = {}
     recipe = with_canvas(recipe, chosen.canvas_px)
     with tqdm(total=len(objectives), unit="picture", disable=not progress, file=sys.stderr) as bar:
@@ -165,13 +167,18 @@ def _recipe(
 
 
 def _parameterization(
-    name: ParameterizationName | Parameterization, recipe: Recipe, photographs: Tensor | None
+    adapter: ModelAdapter, name: ParameterizationName | Parameterization, recipe: Recipe, photographs: Tensor | str | None
 ) -> Parameterization:
     if not isinstance(name, str):
         return name
     if name == "maco":
         if photographs is None:
             raise UsageError("maco takes the magnitudes of its spectrum from photographs. Give photographs=.")
+        if isinstance(photographs, str):
+            crops = photographs_in(adapter, photographs).crops_for_spectrum(recipe.canvas_px)
+            if crops is None:
+                raise UsageError(f"{photographs} holds a single image, which is no measure of what is natural. Give more.")
+            return MacoImage(natural_magnitude(crops))
         return MacoImage(natural_magnitude(cut_centres(photographs, recipe.canvas_px)))
     if name == "pixel":
         return PixelImage(recipe.canvas_px)

@@ -13,14 +13,16 @@ from precompute.optvis.recipe import Quality
 from precompute.optvis.tensor_objectives import Facets
 
 ObjectiveName = Literal["channel", "neuron", "diversity"]
-Renderer = Literal["unitscope", "lucent"]
+Renderer = Literal["unitscope", "maco", "lucent"]
+"""Who makes a picture: this program, from a free spectrum or (`maco`) from that of the images; or Lucent."""
+RENDERERS: tuple[Renderer, ...] = get_args(Renderer)
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 NUM_FACETS = 4
 NEURON_LEADS_PX = 16
 """Below this receptive field a unit's leading picture is that of one position."""
 SEED_PLACE, FACET_PLACE = 4, 8
-LUCENT_PLACE = 16
-_TEXT = re.compile(r"(channel|neuron|diversity) (positive|negative) (draft|final)(?: seed ([1-9]))?( by lucent)?")
+RENDERER_PLACES: dict[Renderer, int] = {"unitscope": 0, "lucent": 16, "maco": 24}
+_TEXT = re.compile(r"(channel|neuron|diversity) (positive|negative) (draft|final)(?: seed ([1-9]))?(?: by (maco|lucent))?")
 
 
 def reductions_of(layer: LayerSpec) -> tuple[Reduction, ...]:
@@ -48,7 +50,7 @@ class Variant:
         sign: Which side.
         quality: How much work goes into it.
         seed_offset: Added to the seed of the build.
-        renderer: `unitscope`, or `lucent`: made by Lucent itself, for comparison.
+        renderer: Who makes it; others than `unitscope` are for comparison.
     """
 
     objective: ObjectiveName
@@ -73,12 +75,14 @@ class Variant:
         objective: ObjectiveName = OBJECTIVES[[*OBJECTIVES].index(match[1])]
         sign: Sign = SIGNS[[*SIGNS].index(match[2])]
         quality: Quality = "draft" if match[3] == "draft" else "final"
-        return cls(objective, sign, quality, int(match[4] or 0), "lucent" if match[5] else "unitscope")
+        return cls(
+            objective, sign, quality, int(match[4] or 0), RENDERERS[RENDERERS.index(match[5])] if match[5] else "unitscope"
+        )
 
     def __str__(self) -> str:
         words = f"{self.objective} {self.sign} {self.quality}"
         words = f"{words} seed {self.seed_offset}" if self.seed_offset else words
-        return f"{words} by lucent" if self.renderer == "lucent" else words
+        return words if self.renderer == "unitscope" else f"{words} by {self.renderer}"
 
     @property
     def num_facets(self) -> int:
@@ -98,8 +102,8 @@ class Variant:
 
         The layer's leading objective up, the other up, then both down; then other seeds, then facets.
         """
-        if self.renderer == "lucent":
-            return LUCENT_PLACE + replace(self, renderer="unitscope").place_on_page(layer)
+        if self.renderer != "unitscope":
+            return RENDERER_PLACES[self.renderer] + replace(self, renderer="unitscope").place_on_page(layer)
         if self.objective == "diversity":
             return FACET_PLACE + facet
         if self.seed_offset:
@@ -120,11 +124,10 @@ class Variant:
 def variants_of(layer: LayerSpec, quality: Quality, renderer: Renderer = "unitscope") -> list[Variant]:
     """Return the pictures of each unit of a layer, the leading one first and the costly ones last.
 
-    Facets cost as much as four pictures, so only a `final` build has them. Of Lucent, which takes half a minute for each, there
-    is the leading one.
+    Facets cost as much as four pictures, so only a `final` build has them. Of other renderers there is the leading one.
     """
     reductions = reductions_of(layer)
-    if renderer == "lucent":
+    if renderer != "unitscope":
         return [Variant(reductions[0], "positive", quality, renderer=renderer)]
     found = [Variant(reduction, sign, quality) for sign in SIGNS for reduction in reductions]
     found.append(Variant(reductions[0], "positive", quality, seed_offset=1))

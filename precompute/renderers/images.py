@@ -53,7 +53,8 @@ def encode_webp(image: np.ndarray, quality: int | None = None) -> BlobData:
     """
     buffer = io.BytesIO()
     if quality is None:
-        Image.fromarray(image).save(buffer, "WEBP", lossless=True, method=4, quality=60)
+        # Of a picture of 48 px, method 4 takes six times as long as method 1 and saves nothing.
+        Image.fromarray(image).save(buffer, "WEBP", lossless=True, method=1, quality=60)
     else:
         Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
     return BlobData(buffer.getvalue(), "webp")

@@ -24,10 +24,12 @@ import numpy as np
 import torch
 
 from precompute.domain import Artifact, BlobData, LayerSpec, Result, UnitMetric
+from precompute.errors import UsageError
 from precompute.optvis.engine import Picture, evaluate_padded, render_pictures
 from precompute.optvis.judgement import References, Scores, flags, judge
 from precompute.optvis.lucent_renderer import render_with_lucent
-from precompute.optvis.objectives import REDUCTIONS, Reduction
+from precompute.optvis.objectives import REDUCTIONS, Objective, Reduction
+from precompute.optvis.parameterizations import MacoImage, natural_magnitude
 from precompute.optvis.recipe import Recipe, choose_recipe
 from precompute.optvis.scores import reached_ratio
 from precompute.optvis.variants import Variant, variants_of
@@ -118,14 +120,25 @@ class _Work:
         """Yield unit and results of each picture, in the order in which pictures are finished."""
         objectives = [self.variant.objective_of(self.layer, unit) for unit in units]
         ended: list[tuple[int, Picture]] = []
-        draw = render_with_lucent if self.variant.renderer == "lucent" else render_pictures
-        for place, pictures in draw(self.context.adapter, objectives, self.recipe, self.seed):
+        for place, pictures in self._draw(objectives):
             ended += [(units[place], picture) for picture in pictures]
             while len(ended) >= self.recipe.batch_size:
                 yield from self._judged(ended[: self.recipe.batch_size])
                 ended = ended[self.recipe.batch_size :]
         if ended:
             yield from self._judged(ended)
+
+    def _draw(self, objectives: Sequence[Objective]) -> Iterator[tuple[int, list[Picture]]]:
+        adapter = self.context.adapter
+        if self.variant.renderer == "lucent":
+            return render_with_lucent(adapter, objectives, self.recipe, self.seed)
+        if self.variant.renderer == "unitscope":
+            return render_pictures(adapter, objectives, self.recipe, self.seed)
+        photographs = self.context.photographs
+        crops = None if photographs is None else photographs.crops_for_spectrum(self.recipe.canvas_px)
+        if crops is None:
+            raise UsageError("maco takes the magnitudes of its spectrum from images, and there are none. Give --images.")
+        return render_pictures(adapter, objectives, self.recipe, self.seed, MacoImage(natural_magnitude(crops)))
 
     def _judged(self, pictures: Sequence[tuple[int, Picture]]) -> Iterator[tuple[int, list[Result]]]:
         """Yield the results of pictures, scored as they stand in the file."""
@@ -182,8 +195,8 @@ class _Work:
         return {
             "objective": self.variant.objective,
             "sign": self.variant.sign,
-            "parameterization": "fourier" if self.variant.renderer == "unitscope" else "lucent",
-            "renderer": self.variant.renderer,
+            "parameterization": "fourier" if self.variant.renderer == "unitscope" else self.variant.renderer,
+            "renderer": "lucent" if self.variant.renderer == "lucent" else "unitscope",
             "quality": self.variant.quality,
             "variant": str(self.variant),
             **facet,
@@ -201,6 +214,7 @@ class _Work:
             "steps": picture.num_steps,
             "seed": self.seed,
             "transforms": [self.recipe.bounds.as_payload()],
+            "learning_rate": self.recipe.learning_rate,
             "decay": self.recipe.decay,
             "cutoff": self.recipe.cutoff,
             "scores": scores.as_payload(),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from precompute.cli import main
 from precompute.executors.local import Job, JobOutcome
 from precompute.models.base import load_model
 from precompute.optvis import recipe
+from precompute.optvis.references import Photographs
+from precompute.optvis.variants import Renderer
 from precompute.pipeline import build
 from precompute.planning import BuildOptions
+from precompute.store.pixels import StoredPixels
 from precompute.techniques.base import TECHNIQUES, Context
 from tests.tiny import write_images
 
@@ -29,35 +33,40 @@ SPEC = "tiny:net@random:0"
 class HereExecutor:
     """Does the jobs in this process, which knows the tiny models."""
 
+    def __init__(self, pixels: StoredPixels) -> None:
+        self.pixels = pixels
+
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, JobOutcome]]:
         adapter = load_model(SPEC)
         for job in jobs:
             layer = adapter.layer(job.item.layer)
-            context = Context(adapter, [layer], job.seed, job.quality, metrics={layer.name: job.metrics})
+            photographs = Photographs(self.pixels.stimulus, sorted(self.pixels.files), {layer.name: dict(job.examples)})
+            metrics = {layer.name: job.metrics}
+            context = Context(adapter, [layer], job.seed, job.quality, metrics=metrics, photographs=photographs)
             yield job, JobOutcome(list(TECHNIQUES.get(job.technique)().compute(context, job.item)))
 
     def close(self) -> None:
         """Nothing to close."""
 
 
+@pytest.mark.parametrize("renderer", ["unitscope", "maco"])
 def test_the_words_on_the_page_make_the_stored_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    renderer: Renderer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, **_more: HereExecutor())
+    monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, pixels, **_more: HereExecutor(pixels))
     monkeypatch.setattr(recipe, "WAYS", {key: way._replace(num_steps=8) for key, way in recipe.WAYS.items()})
-    write_images(str(tmp_path), 6)
-    atlas = tmp_path / "atlas"
-    build(
-        BuildOptions(
-            SPEC, str(tmp_path), atlas, layers=("deep",), techniques=("feature_visualization",), units=(1, 1), is_quiet=True
-        )
-    )
+    images, atlas = tmp_path / "images", tmp_path / "atlas"
+    images.mkdir()
+    write_images(str(images), 6)
+    options = BuildOptions(SPEC, str(images), atlas, layers=("deep",), units=(1, 1), renderer=renderer, is_quiet=True)
+    build(replace(options, techniques=("feature_visualization",)))
     with TestClient(create_app(AppSettings(atlas))) as client:
         pictures = client.get("/api/v1/models/net/deep/1").json()["visualizations"]
-    assert len(pictures) > 1
+    assert len(pictures) == (1 if renderer == "maco" else 5)
+    assert {picture["parameterization"] for picture in pictures} == {"maco" if renderer == "maco" else "fourier"}
     capsys.readouterr()
     for picture in pictures[:2]:
-        words = shlex.split(picture["command"])
+        words = [str(images) if word == "IMAGES" else word for word in shlex.split(picture["command"])]
         assert words[:2] == ["unitscope", "render"]
         out = tmp_path / "again.webp"
         assert main([*words[1:], "--out", str(out), "--json"]) == 0
@@ -65,8 +74,8 @@ def test_the_words_on_the_page_make_the_stored_file(
         assert answer["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
         assert picture["image"] == f"/media/{answer['sha256']}.{answer['extension']}"
         assert answer["activation"] == picture["activation"]
-    other_seed = [*words[1:-1], "1"]
-    assert main(other_seed) == 0
+    at = words.index("--seed") + 1
+    assert main([*words[1:at], "7", *words[at + 1 :]]) == 0
     assert capsys.readouterr().out.strip() != answer["sha256"]
 
 
