@@ -72,7 +72,7 @@ def draw_affine(bounds: AffineRange, canvas_px: int, generators: Sequence[Genera
 class Warp:
     """Applies affine maps to square images of one size, with bilinear resampling and reflected edges.
 
-    On a processor the loops are our own (`warp_kernels`): about three times faster than `grid_sample`, and images come out in
+    On a processor the loops are our own (`warp_kernels`): two to three times as fast as `grid_sample`, and images come out in
     the order of memory that convolutions want. Elsewhere `grid_sample` does the same.
     """
 
