@@ -41,7 +41,7 @@ class _Way(NamedTuple):
 SMALL_FIELD_PX, LARGE_FIELD_PX = 24, 200
 """Layers that see less than the first are made of edges and colours, from the second on of parts of objects."""
 WAYS: dict[tuple[Quality, str], _Way] = {
-    ("draft", "small"): _Way(64, 0.2, 0.0),
+    ("draft", "small"): _Way(112, 0.2, 0.0),
     ("draft", "middle"): _Way(80, 0.1, 0.01),
     ("draft", "large"): _Way(112, 0.07, 0.025),
     ("final", "small"): _Way(192, 0.1, 0.0),
