@@ -10,6 +10,13 @@ from app.contexts.base import Context, Links, Number, Part, Stage
 from app.contexts.units import Box, Partner, Position
 
 
+class ListedPartner(Partner):
+    """A partner with what only the list of all of them tells."""
+
+    share: Number = Field(description="Of the squared norm of all weights on this side, 0 to 1")
+    contribution: Number = Field(description="norm times the standard deviation of the source's activation over the images")
+
+
 class PartnersPage(Context):
     """Every partner of a unit in one direction."""
 
@@ -18,11 +25,12 @@ class PartnersPage(Context):
     layer: str
     unit: int
     direction: str
-    items: list[Partner]
+    items: list[ListedPartner]
     total: int
     next: str | None
     query: dict[str, str]
     layers: list[str] = Field(description="Layers in that direction")
+    num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
     maximum: Number = Field(description="The largest single weight among the items: the scale of their pictures")
     links: Links
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from app import urls
-from app.contexts import Context, ExplorerPage, PartnersPage
+from app.contexts import Context, ExplorerPage, ListedPartner, PartnersPage
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import MAX_OPEN, Explorer
@@ -15,7 +15,7 @@ from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import coverage_of, stages_of
 from app.twins import Page
 from precompute.errors import UnknownName, UsageError
-from precompute.store.arrays import Direction, PartnerWeight, all_partners, links_of
+from precompute.store.arrays import RANKINGS, Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
 
 DEFAULT_TOP = 6
 DEFAULT_LIMIT = 50
@@ -25,10 +25,13 @@ PARAMETERS = (
     Parameter("direction", "List every partner in one direction instead", choices=("inputs", "outputs")),
     Parameter("layer", "With direction: only partners in this layer"),
     Parameter("sign", "With direction: only partners whose sum is positive (+) or negative (-)", choices=("+", "-")),
+    Parameter(
+        "sort", "With direction: by what, the largest first; of negative ones, the strongest", choices=RANKINGS, default="norm"
+    ),
     Parameter("limit", "With direction: partners on a page, 1 to 500", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "With direction: a place in the list, from `next`"),
 )
-_LIST_ONLY = ("layer", "sign", "limit", "after")
+_LIST_ONLY = ("layer", "sign", "sort", "limit", "after")
 
 
 def build_weights(visit: Visit) -> Context:
@@ -72,20 +75,29 @@ def build_explorer(visit: Visit) -> ExplorerPage:
 
 
 def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
-    """Return a page of the list of every partner, by the norm of the kernel."""
+    """Return a page of the list of every partner."""
     layer, unit, query = visit.layer, visit.unit, visit.query
     neighbours = list(layer.spec.inputs if direction == "inputs" else layer.spec.outputs)
     partner_layer = query.text("layer") or None
     if partner_layer is not None and partner_layer not in neighbours:
         raise UnknownName("layer", partner_layer, neighbours, where=f"{layer.name} ({direction})")
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
-    partners = _signed(_all(visit, direction, partner_layer), _sign(visit))
-    scope = {"unit": visit.address, "direction": direction, "layer": partner_layer, "sign": query.text("sign").strip()}
+    everyone = _all(visit, direction)
+    sign = _sign(visit)
+    ranking = cast("Ranking", query.choice("sort", "norm"))
+    partners = _signed([one for one in everyone if partner_layer in (None, one.layer)], sign)
+    if ranking != "norm":
+        partners = ranked(partners, ranking, is_ascending=ranking == "sum" and sign == "-")
+    scope = {"unit": visit.address, "direction": direction, "layer": partner_layer, "sign": sign, "sort": ranking}
     place = decode_cursor(scope, query.text("after"), (int,))
     start = 0 if place is None else max(0, int(place[0]))
-    items = partners_of(
-        visit.reader, visit.catalog, layer, unit, direction, partners[start : start + limit], first_rank=start + 1
-    )
+    listed = partners[start : start + limit]
+    items = [
+        ListedPartner(**found.model_dump(), share=weight.share, contribution=weight.contribution)
+        for found, weight in zip(
+            partners_of(visit.reader, visit.catalog, layer, unit, direction, listed, first_rank=start + 1), listed, strict=True
+        )
+    ]
     following = None
     if start + limit < len(partners):
         values = query.values | {"after": encode_cursor(scope, [start + limit])}
@@ -100,6 +112,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         next=following,
         query=query.values,
         layers=neighbours,
+        num_for_90_percent=count_for_most(one for one in everyone if one.layer in neighbours),
         maximum=largest(item.kernel for item in items),
         links=build_links(visit)
         | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
@@ -114,13 +127,13 @@ def _sign(visit: Visit) -> Literal["+", "-"] | None:
     raise UsageError(f"sign={value[:80]!r} is not possible. Possible values of 'sign': +, -.")
 
 
-def _all(visit: Visit, direction: Direction, partner_layer: str | None) -> list[PartnerWeight]:
+def _all(visit: Visit, direction: Direction) -> list[PartnerWeight]:
+    """Return every partner, by norm; those of the unit that was asked for last are kept."""
     kept = visit.reader.kept(visit.revision)
-    key = ("partners", visit.address, direction, partner_layer)
+    key = ("partners", visit.address, direction)
     latest: dict[object, list[PartnerWeight]] = kept.get("latest partners", {})
     if key not in latest:
-        links = links_of(visit.catalog, visit.layer, direction, partner_layer)
-        latest = {key: all_partners(visit.reader, links, visit.unit, direction)}
+        latest = {key: all_partners(visit.reader, visit.catalog, visit.layer, visit.unit, direction)}
         kept["latest partners"] = latest
     return latest[key]
 

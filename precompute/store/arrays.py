@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
 Direction = Literal["inputs", "outputs"]
+Ranking = Literal["norm", "sum", "contribution"]
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+MOST_OF_THE_NORM = 0.9
 Kernels = NDArray[Any]
 
 
@@ -27,12 +32,18 @@ class PartnerWeight:
         unit: Index of the partner.
         norm: L2 norm of the kernel.
         sum: Signed sum of the kernel.
+        share: Of the squared norm of all weights between the unit and the partners on this side, 0 to 1. The partners in a stream
+            or a concatenation, which hold the others again, share a whole of their own.
+        contribution: `norm` times the standard deviation of the source's activation over the images: how much the weight moves
+            the target on data. None where the images were not seen.
     """
 
     layer: str
     unit: int
     norm: float
     sum: float
+    share: float | None = None
+    contribution: float | None = None
 
 
 @lru_cache(maxsize=128)
@@ -69,25 +80,96 @@ def links_of(catalog: Catalog, layer: LayerRecord, direction: Direction, partner
     return [link for link in catalog.links if link.source == layer.name and partner in (None, link.target)]
 
 
-def all_partners(reader: AtlasReader, links: Iterable[LinkRecord], unit: int, direction: Direction) -> list[PartnerWeight]:
-    """Return every partner of a unit over the given links, strongest norm first, ties by layer and unit."""
-    found = [partner for link in links for partner in _partners(reader, link, unit, direction)]
-    return sorted(found, key=lambda partner: (-partner.norm, partner.layer, partner.unit))
+def all_partners(
+    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, partner: str | None = None
+) -> list[PartnerWeight]:
+    """Return every partner of a unit in one direction, strongest norm first, ties by layer and unit.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` or `outputs`.
+        partner: Name of the only partner layer to return; shares are of all of them nevertheless.
+    """
+    tables = [_table(reader, catalog, link, unit, direction) for link in links_of(catalog, layer, direction)]
+    direct = sum(float(table.squares.sum()) for table in tables if not table.is_view)
+    found: list[PartnerWeight] = []
+    for table in tables:
+        if partner in (None, table.layer):
+            found += table.partners(float(table.squares.sum()) if table.is_view else direct)
+    return ranked(found, "norm")
 
 
-def _partners(reader: AtlasReader, link: LinkRecord, unit: int, direction: Direction) -> Iterator[PartnerWeight]:
+def ranked(partners: Iterable[PartnerWeight], ranking: Ranking, *, is_ascending: bool = False) -> list[PartnerWeight]:
+    """Return partners in another order, the largest first; those without the number come last, ties by layer and unit.
+
+    Args:
+        partners: The partners.
+        ranking: By what.
+        is_ascending: Whether the smallest comes first instead: of negative sums, the strongest.
+    """
+    sign = 1.0 if is_ascending else -1.0
+
+    def key(partner: PartnerWeight) -> tuple[bool, float, str, int]:
+        value: float | None = getattr(partner, ranking)
+        return (value is None, 0.0 if value is None else sign * value, partner.layer, partner.unit)
+
+    return sorted(partners, key=key)
+
+
+def count_for_most(partners: Iterable[PartnerWeight]) -> int | None:
+    """Return how many partners hold 90 % of the squared norm of them all, or None where there are none.
+
+    Args:
+        partners: All on one side of a unit, without those in streams and concatenations, which hold the others again.
+    """
+    shares: list[float] = [partner.share for partner in partners if partner.share is not None]
+    if not shares:
+        return None
+    reached = list(accumulate(sorted(shares, reverse=True)))
+    return bisect_left(reached, MOST_OF_THE_NORM * reached[-1] * (1 - 1e-12)) + 1
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The weights between a unit and the units of one partner layer; all arrays are `[partner]`."""
+
+    layer: str
+    is_view: bool
+    units: Sequence[int]
+    squares: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+
+    def partners(self, total: float) -> list[PartnerWeight]:
+        """Return the partners, given the squared norm that their shares are of."""
+        norms = np.sqrt(self.squares)
+        shares = self.squares / total if total > 0 else np.zeros_like(self.squares)
+        contributions = norms * self.spreads
+        return [
+            PartnerWeight(self.layer, unit, norm, total_sum, share, None if np.isnan(moved) else moved)
+            for unit, norm, total_sum, share, moved in zip(
+                self.units, norms.tolist(), self.sums.tolist(), shares.tolist(), contributions.tolist(), strict=True
+            )
+        ]
+
+
+def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> _Table:
+    layer = link.source if direction == "inputs" else link.target
+    is_view = catalog.layers[layer].spec.operation in {"add", "concat"}
     array = weights_of(reader, link)
     if array is None:
-        return
-    layer = link.source if direction == "inputs" else link.target
-    units: Sequence[int]
+        nothing = np.zeros(0)
+        return _Table(layer, is_view, [], nothing, nothing, nothing)
     if link.layout == "diagonal":
         units, kernels = [unit], np.array(array[unit : unit + 1], np.float64)
     else:
         kernels = np.array(array[unit] if direction == "inputs" else array[:, unit], np.float64)
-        units = range(len(kernels))
+        units = list(range(len(kernels)))
     flat = kernels.reshape(len(kernels), -1)
-    norms = np.sqrt((flat * flat).sum(axis=1)).tolist()
-    sums = flat.sum(axis=1).tolist()
-    for index, norm, total in zip(units, norms, sums, strict=False):
-        yield PartnerWeight(layer, index, norm, total)
+    spread = reader.metric(catalog.layers[link.source], "std")
+    sources = units if direction == "inputs" else [unit] * len(units)
+    spreads = np.array([spread.get(source, np.nan) for source in sources], np.float64)
+    return _Table(layer, is_view, units, (flat * flat).sum(axis=1), flat.sum(axis=1), spreads)

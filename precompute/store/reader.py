@@ -242,6 +242,14 @@ class AtlasReader:
             found.setdefault(row["unit_index"], {})[row["metric"]] = row["value"]
         return found
 
+    def metric(self, layer: LayerRecord, name: str) -> dict[int, float]:
+        """Return one metric of all units of a layer that have it."""
+        table = schema.unit_metric
+        query = select(table.c.unit_index, table.c.value).where(
+            table.c.layer_id == layer.row, table.c.metric == name, table.c.value.is_not(None)
+        )
+        return {row["unit_index"]: row["value"] for row in self.all(query)}
+
     def artifacts(self, layer: LayerRecord, unit: int) -> list[ArtifactRecord]:
         """Return all artifacts about a unit, in their order."""
         table = schema.artifact

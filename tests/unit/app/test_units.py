@@ -122,6 +122,43 @@ def test_list_of_all_partners_has_no_cap_and_takes_a_sign(client: TestClient) ->
     assert all(item["sum"] < 0 for item in negative["items"])
 
 
+def test_shares_and_contributions_are_those_of_the_arrays(client: TestClient) -> None:
+    address = f"{UNIT}/weights?direction=inputs&limit=500"
+    body = client.get(address).json()
+    squares = np.array([item["norm"] ** 2 for item in body["items"]])
+    np.testing.assert_allclose([item["share"] for item in body["items"]], squares / squares.sum(), rtol=1e-6)
+    reached = np.cumsum(squares) / squares.sum()  # the items come by norm
+    count = body["num_for_90_percent"]
+    assert reached[count - 1] >= 0.9 > reached[count - 2]
+    # A share stays one of the whole, whatever is listed.
+    part = client.get(f"{address}&layer={body['items'][0]['layer']}&sign=-").json()
+    known = {(item["layer"], item["unit"]): item["share"] for item in body["items"]}
+    assert all(item["share"] == known[item["layer"], item["unit"]] for item in part["items"])
+    assert part["num_for_90_percent"] == count
+    for item in body["items"][:6]:
+        spread = client.get(f"/api/v1/models/tiny_a/{item['layer']}/{item['unit']}").json()["metrics"].get("std")
+        expected = None if spread is None else pytest.approx(item["norm"] * spread, rel=1e-6)
+        assert item["contribution"] == expected
+    assert any(item["contribution"] is not None for item in body["items"])
+
+
+@pytest.mark.parametrize("direction", ["inputs", "outputs"])
+def test_partners_are_sorted_by_what_is_asked(client: TestClient, direction: str) -> None:
+    address = f"{UNIT}/weights?direction={direction}&limit=500"
+    for ranking in ("norm", "sum", "contribution"):
+        items = client.get(f"{address}&sort={ranking}").json()["items"]
+        values = [item[ranking] for item in items if item[ranking] is not None]
+        assert values == sorted(values, reverse=True)
+        assert all(item[ranking] is None for item in items[len(values) :])
+        assert [item["rank"] for item in items] == list(range(1, len(items) + 1))
+    strongest = client.get(f"{address}&sort=sum&sign=-").json()["items"]
+    assert [item["sum"] for item in strongest] == sorted(item["sum"] for item in strongest)
+    first = client.get(f"{UNIT}/weights?direction={direction}&sort=sum&limit=5").json()
+    second = client.get(first["next"]).json()
+    assert first["items"][-1]["sum"] >= second["items"][0]["sum"]
+    assert second["items"][0]["rank"] == 6
+
+
 def test_depthwise_unit_has_itself_as_its_only_input(client: TestClient) -> None:
     body = client.get("/api/v1/models/tiny_a/blocks.0.dw/5/weights?direction=inputs").json()
     assert [(item["layer"], item["unit"]) for item in body["items"]] == [("stem", 5)]
