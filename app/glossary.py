@@ -41,6 +41,8 @@ TERMS = {
     "flag_dead_start": "The picture could be changed, but none of several starts made the unit respond.",
     "flag_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
+    "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "
+    "how much of its energy that accounts for; none where that is less than half. Angles: 0 right, 90 up.",
     "weight_share": "Of the squared norm of all weights of the unit on this side.",
     "norm": "The size of all weights between two units together (L2 norm): how strongly they are connected.",
     "sum": "All weights between two units added up, with sign: whether one excites or inhibits the other on the whole.",

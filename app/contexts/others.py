@@ -10,11 +10,21 @@ from app.contexts.base import Context, Links, Number, Part, Stage
 from app.contexts.units import Box, Partner, Position
 
 
+class KernelLabel(Part):
+    """The ideal kernel that one is most like."""
+
+    shape: str = Field(description="uniform, gradient, line, centre-surround or ring")
+    angle_deg: Number = Field(description="Of a gradient, where it rises to (0 right, 90 up); of a line, how it lies; else null")
+    sign: int
+    r2: Number = Field(description="Share of the kernel's energy that it accounts for, 0 to 1")
+
+
 class ListedPartner(Partner):
     """A partner with what only the list of all of them tells."""
 
     share: Number = Field(description="Of the squared norm of all weights on this side, 0 to 1")
     contribution: Number = Field(description="norm times the standard deviation of the source's activation over the images")
+    kernel_label: KernelLabel | None = Field(description="null for kernels of less than 3 x 3, or of more than 11")
 
 
 class PartnersPage(Context):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal, cast
 
+import numpy as np
+
 from app import urls
-from app.contexts import Context, ExplorerPage, ListedPartner, PartnersPage
+from app.contexts import Context, ExplorerPage, KernelLabel, ListedPartner, PartnersPage
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import MAX_OPEN, Explorer
+from app.kernel_labels import label_kernel
 from app.pages.units import build_links
 from app.partners import partners_of
 from app.query import Parameter, decode_cursor, encode_cursor
@@ -93,7 +97,9 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     start = 0 if place is None else max(0, int(place[0]))
     listed = partners[start : start + limit]
     items = [
-        ListedPartner(**found.model_dump(), share=weight.share, contribution=weight.contribution)
+        ListedPartner(
+            **found.model_dump(), share=weight.share, contribution=weight.contribution, kernel_label=_label(found.kernel)
+        )
         for found, weight in zip(
             partners_of(visit.reader, visit.catalog, layer, unit, direction, listed, first_rank=start + 1), listed, strict=True
         )
@@ -117,6 +123,11 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         links=build_links(visit)
         | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
     )
+
+
+def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
+    label = label_kernel(np.array(kernel, np.float64)) if isinstance(kernel, list) else None
+    return None if label is None else KernelLabel(**asdict(label))
 
 
 def _sign(visit: Visit) -> Literal["+", "-"] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.kernel_labels import label_kernel
 from precompute.store.arrays import weights_of
 from precompute.store.reader import AtlasReader
 
@@ -157,6 +159,15 @@ def test_partners_are_sorted_by_what_is_asked(client: TestClient, direction: str
     second = client.get(first["next"]).json()
     assert first["items"][-1]["sum"] >= second["items"][0]["sum"]
     assert second["items"][0]["rank"] == 6
+
+
+def test_listed_kernels_have_the_label_of_their_numbers(client: TestClient) -> None:
+    items = client.get("/api/v1/models/tiny_a/blocks.0.dw/5/weights?direction=inputs").json()["items"]
+    expected = label_kernel(np.array(items[0]["kernel"]))
+    assert expected is not None
+    assert items[0]["kernel_label"] == asdict(expected)
+    points = client.get(f"{UNIT}/weights?direction=inputs").json()["items"]
+    assert all((item["kernel_label"] is None) == (np.shape(item["kernel"]) == (1, 1)) for item in points)
 
 
 def test_depthwise_unit_has_itself_as_its_only_input(client: TestClient) -> None:
