@@ -88,9 +88,11 @@ def _without_norm(norm: nn.Module) -> nn.Module | None:
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     if isinstance(norm, nn.BatchNorm2d) and set(children) == {"drop", "act"}:
-        if isinstance(children["act"], nn.ReLU | nn.Hardtanh):
-            return FoldedNorm(children["drop"], Clamp(children["act"]))
-        return FoldedNorm(children["drop"], children["act"])
+        act = children["act"]
+        # Of exactly these kinds: what a subclass does is its own.
+        if isinstance(act, nn.ReLU | nn.Hardtanh) and type(act) in (nn.ReLU, nn.ReLU6, nn.Hardtanh):
+            act = Clamp(act)
+        return FoldedNorm(children["drop"], act)
     return None
 
 

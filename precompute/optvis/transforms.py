@@ -2,7 +2,7 @@
 
 Translation, scale and rotation are one affine map per image and one bilinear resampling with reflected edges (no black
 borders), and every image has a draw of its own from its own generator. Transparent images are laid on a background that
-changes with every step, and noise is added where a parameterization wants it.
+changes with every step, and noise and changes of colour are added where the recipe wants them.
 
 Paper: Olah, Mordvintsev, Schubert, "Feature Visualization", Distill 2017 (transformation robustness).
 """
@@ -87,7 +87,8 @@ class Warp:
             images: float32 `[batch, channel, height, width]`.
             matrices: `[batch, 2, 3]` of `draw_affine`.
         """
-        if images.device.type == "cpu":
+        # The loops trust the size: what is not as large as the views goes the other way.
+        if images.device.type == "cpu" and images.shape[2:] == self._x.shape:
             result: Tensor = _Warped.apply(images, matrices)
             return result
         return self.by_grid(images, matrices)

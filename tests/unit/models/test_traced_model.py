@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from precompute.errors import UnknownName
 from precompute.models.base import units_first
+from precompute.models.folding import FoldedNorm
+from precompute.models.plain import PlainModel
 from tests.tiny import TinyNet, random_batch, tiny, woken
 
 
@@ -76,6 +79,28 @@ def test_folded_copy_gives_the_values_of_the_model_as_loaded() -> None:
     for name in names:
         torch.testing.assert_close(seen[name], expected[name], rtol=1e-4, atol=1e-5)
     assert not [module for module in model.folded.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+class Doubled(nn.ReLU):
+    """What looks like a rectifier, and is more."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(input)
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, Doubled])
+def test_what_follows_a_folded_norm_stays_what_it_was(act: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), BatchNormAct2d(6, act_layer=act), nn.Conv2d(6, 4, 3)).eval()
+    norm = module.get_submodule("1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    norm.running_var.uniform_(0.01, 0.05)  # wide enough for clamps to have work
+    model = PlainModel(module, 16)
+    batch = random_batch(4)[:, :, :16, :16].requires_grad_()
+    for seen in (model.pre_activation(batch, "2"), model.pre_activation(batch.detach(), "2")):
+        torch.testing.assert_close(seen, module(batch), rtol=1e-4, atol=1e-5)
+    assert isinstance(model.folded.get_submodule("1"), FoldedNorm)
 
 
 def test_folding_twin_with_a_wrong_statistic_is_noticed() -> None:

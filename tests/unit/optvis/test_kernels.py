@@ -81,3 +81,10 @@ def test_an_image_that_enters_late_begins_anew() -> None:
         update.climb(gradient, torch.tensor([step, step + 3]), live)
         fresh.climb(gradient[:1], torch.tensor([step]), live[:1])
     torch.testing.assert_close(update.state[:1], fresh.state, rtol=0, atol=0)
+
+
+def test_images_of_another_size_take_the_other_way() -> None:
+    matrices = draw_affine(AffineRange(2.0), 16, [Generator().manual_seed(0)], 1)[0]
+    for height, width in ((16, 8), (8, 16), (20, 20)):
+        images = random(1, 3, height, width)
+        torch.testing.assert_close(Warp(16)(images, matrices), Warp(16).by_grid(images, matrices))
