@@ -39,6 +39,7 @@ from precompute.models.modules import TracedModel
 from precompute.optvis.engine import render_pictures
 from precompute.optvis.objectives import neuron
 from precompute.optvis.recipe import Recipe, choose_recipe
+from precompute.optvis.variants import reductions_of
 from precompute.techniques.base import Context, WorkItem
 from precompute.techniques.feature_visualization import FeatureVisualization
 
@@ -60,7 +61,7 @@ def measure(options: BenchOptions) -> dict[str, Any]:
     """
     tune_process(num_threads=1)
     adapter = load_model(options.model)
-    names = [adapter.layer(name).name for name in options.layers or LAYERS]
+    names = _layers(adapter, options)
     ratios: dict[str, float] = {}
     layers: dict[str, Any] = {}
     has_lucent = find_spec("lucent") is not None
@@ -92,6 +93,26 @@ def measure(options: BenchOptions) -> dict[str, Any]:
         )
     packages = ("torch", "timm", "torch-lucent") if has_lucent else ("torch", "timm")
     return {"ratios": ratios, "details": details | describe_machine(*packages)}
+
+
+def _layers(adapter: ModelAdapter, options: BenchOptions) -> list[str]:
+    """Return the layers to measure.
+
+    Raises:
+        UnknownName: There is no such layer.
+        UsageError: A layer has no channel picture on a map, or the bench's own choice is not there.
+    """
+    known = {layer.name: layer for layer in adapter.layers()}
+    if not options.layers and not set(LAYERS) <= known.keys():
+        raise UsageError(
+            f"{adapter.title} has not all of the layers {', '.join(LAYERS)}. Give its own with --layer, any number of times; "
+            f"`unitscope layers {adapter.spec}` lists them."
+        )
+    names = [adapter.layer(name).name for name in options.layers or LAYERS]
+    for name in names:
+        if len(known[name].map_size) != 2 or "channel" not in reductions_of(known[name]):
+            raise UsageError(f"{name} has no channel picture on a map, which this bench measures. Choose another layer.")
+    return names
 
 
 def _measure_flatness(adapter: ModelAdapter, layer: str) -> dict[str, Any]:
@@ -182,7 +203,8 @@ def _clean_activations(adapter: ModelAdapter, layer: str, images: np.ndarray) ->
 
 def _render(adapter: ModelAdapter, layer: str, count: int) -> Callable[[], list[Result]]:
     context = Context(adapter, [adapter.layer(layer)])
-    item = WorkItem(layer, range(count), VARIANT, is_per_unit=True)
+    num_units = adapter.layer(layer).num_units
+    item = WorkItem(layer, [at % num_units for at in range(count)], VARIANT, is_per_unit=True)
     return lambda: list(FeatureVisualization().compute(context, item))
 
 
@@ -191,7 +213,9 @@ def _bare(adapter: ModelAdapter, layer: str, recipe: Recipe) -> Callable[[], obj
 
     def run() -> None:
         for _ in range(recipe.num_steps):
-            adapter.pre_activation(batch, layer).sum().backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.uses_bfloat16):
+                value = adapter.pre_activation(batch, layer).sum()
+            value.backward()
             batch.grad = None
 
     return run

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.commands.build import need_precompute
+from precompute.errors import UsageError
 
 BENCHES = ("featurevis", "pass", "weights", "serve")
 
@@ -156,6 +157,8 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
     if arguments.name != "serve":
         need_precompute()
+    if arguments.name != "featurevis" and (arguments.model or arguments.layer or arguments.flat):
+        raise UsageError(f"--model, --layer and --flat are for 'featurevis', not for {arguments.name!r}. Leave them out.")
     from precompute.bench.machine import BenchOptions
 
     chosen = {"model": arguments.model} if arguments.model else {}
