@@ -75,8 +75,9 @@ def sheet(model_id: str, layer: str, unit: int, names: Sequence[str]) -> tuple[s
 
 def leading(pictures: Sequence[Visualization]) -> Visualization | None:
     """Return the picture that stands for a unit: the first that drives it up, else the first."""
-    up = (found for found in pictures if found.sign == "positive" and not _is_facet(found))
-    return next(up, pictures[0] if pictures else None)
+    up = [found for found in pictures if found.sign == "positive" and not _is_facet(found)]
+    ours = [found for found in up if found.parameterization == "fourier"]
+    return next(iter([*ours, *up, *pictures]), None)
 
 
 def groups(page: UnitPage) -> list[Group]:
@@ -87,12 +88,16 @@ def groups(page: UnitPage) -> list[Group]:
     down: list[Shown] = []
     facets: list[Shown] = []
     seeds: list[Shown] = []
+    ways: list[Shown] = []
     seen: set[tuple[str, str]] = set()
     for picture, cut in zip(page.visualizations, cuts, strict=True):
         about = (picture.objective, picture.sign)
         if _is_facet(picture):
             place = len(facets) if picture.facet is None else picture.facet
             facets.append(Shown(picture, f"Facet {place + 1}", "facet", cut))
+        elif picture.parameterization != "fourier":
+            ways.append(Shown(picture, words(picture.parameterization), f"parameterization_{picture.parameterization}", cut))
+            continue
         elif about in seen:
             seeds.append(Shown(picture, f"Seed {picture.seed}", "seed", cut))
         else:
@@ -109,6 +114,7 @@ def groups(page: UnitPage) -> list[Group]:
         Group("Least", "least", down),
         Group("Facets", "facet", facets),
         Group("Other seeds", "seed", seeds),
+        Group("Other ways", "parameterization", [shown for shown in ways if shown.picture is not lead]),
     ]
     return [group for group in listed if group.shown]
 

@@ -35,7 +35,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--objective", choices=objectives, help=text)
     parser.add_argument("--facet", type=int, default=0, metavar="N", help="which of the facets, from 0")
     parser.add_argument("--sign", choices=("positive", "negative"), default="positive", help="what drives it up, or down")
-    parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="few steps, or many under noise")
+    parser.add_argument(
+        "--quality", choices=("draft", "final"), default="draft", help="few steps, or many, and from middle layers on under noise"
+    )
     text = "who makes it: this program, from a free spectrum or (maco) from that of the images, or Lucent"
     parser.add_argument("--renderer", choices=("unitscope", "maco", "lucent"), default="unitscope", help=text)
     parser.add_argument("--images", metavar="DIR", help="for maco: the images of the build, a folder or 'embedded'")
@@ -57,6 +59,8 @@ def run_render(arguments: argparse.Namespace) -> int:
     from precompute.techniques.base import Context, WorkItem
     from precompute.techniques.feature_visualization import FeatureVisualization
 
+    if arguments.images is not None and arguments.renderer != "maco":
+        raise UsageError("--images only matters with --renderer maco. Leave it out, or add that.")
     seed = check_seed(arguments.seed)
     tune_process(num_threads=1)
     adapter = load_model(arguments.spec, is_partial=arguments.partial)

@@ -188,7 +188,7 @@ class Ascent:
         """Make the tensors of the batch; a row that never had a picture holds the first."""
         rows, num_steps = self._num_rows, self.settings.num_steps
         state = fresh[:1].repeat(rows, *[1] * (fresh.ndim - 1))
-        rate = self.settings.learning_rate * self.parameterization.learning_rate
+        rate = self.parameterization.learning_rate or self.settings.learning_rate
         self._update = Nadam(state, rate, num_steps, self._num_fading)
         self._draws = torch.eye(2, 3, device=self._device).repeat(num_steps, rows, 1, 1)
         self._initial = torch.zeros(rows, device=self._device)
@@ -225,7 +225,7 @@ class Ascent:
     def _has_ended(self, place: _Place, last_live: Tensor, trace: Tensor) -> bool:
         if place.step >= self.settings.num_steps or bool((last_live[place.rows] < 0).all()):
             return True
-        if not self.settings.least_gain or place.step < self.settings.num_steps * SETTLED_SHARE:
+        if not self.settings.least_gain or place.step < max(self.settings.num_steps * SETTLED_SHARE, 2 * CHECK_EVERY):
             return False
         recent = trace[place.step - 2 * CHECK_EVERY : place.step, place.rows].unflatten(0, (2, CHECK_EVERY)).mean(1)
         return bool(((recent[1] - recent[0]) < self.settings.least_gain * recent[1].abs()).all())

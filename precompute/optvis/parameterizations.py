@@ -27,13 +27,13 @@ class Parameterization(Protocol):
     Attributes:
         name: In payloads and tables.
         canvas_px: Side of the image.
-        learning_rate: Size of a step that suits its numbers, as a multiple of the recipe's.
+        learning_rate: Size of a step that suits its numbers; None for that of the recipe, which is chosen for spectra.
         num_channels: 3, or 4 with transparency.
     """
 
     name: str
     canvas_px: int
-    learning_rate: float
+    learning_rate: float | None
     num_channels: int
 
     def start(self, generators: Sequence[Generator], contrast: float) -> Tensor:
@@ -84,7 +84,7 @@ class FourierImage:
     """
 
     name = "fourier"
-    learning_rate = 1.0
+    learning_rate: float | None = None
 
     def __init__(self, canvas_px: int, decay: float = 1.2, cutoff: float = 0.2, *, has_alpha: bool = False) -> None:
         self.canvas_px = canvas_px
@@ -156,7 +156,7 @@ class PixelImage:
     """
 
     name = "pixel"
-    learning_rate = 1.0
+    learning_rate: float | None = 0.05
     num_channels = 3
 
     def __init__(self, canvas_px: int) -> None:
@@ -192,8 +192,8 @@ class MacoImage:
     """
 
     name = "maco"
-    learning_rate = 8.0
-    """Phases are angles: a step of 0.4 turns one by 23 degrees."""
+    learning_rate: float | None = 0.4
+    """Phases are angles: a step turns one by 23 degrees."""
     num_channels = 3
 
     def __init__(self, magnitude: Tensor) -> None:
@@ -233,13 +233,13 @@ class Accentuation:
     """
 
     name = "accentuation"
-    learning_rate = 0.5
+    learning_rate: float | None = 0.025
     num_channels = 3
 
     def __init__(self, photograph: Tensor, decay: float = 1.2, cutoff: float = 0.2) -> None:
         self.canvas_px = photograph.shape[-1]
         self._added = FourierImage(self.canvas_px, decay, cutoff)
-        self._base = torch.logit(photograph.clamp(EDGE, 1 - EDGE))
+        self._base = torch.logit(photograph.float().clamp(EDGE, 1 - EDGE))
 
     def start(self, generators: Sequence[Generator], contrast: float = 0.2) -> Tensor:
         """Return spectra of nothing added: the photograph itself."""

@@ -16,6 +16,7 @@ import html
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -79,7 +80,7 @@ def render(
     canvas_px: int | None = None,
     num_steps: int | None = None,
     parameterization: ParameterizationName | Parameterization = "fourier",
-    photographs: Tensor | str | None = None,
+    photographs: Tensor | np.ndarray | str | Path | None = None,
     input_px: int | tuple[int, int] = 224,
     progress: bool = True,
 ) -> Rendering:
@@ -89,7 +90,7 @@ def render(
         model: A specification (`timm:resnet18@FILE`), an adapter, or any `nn.Module` (then give `input_px`).
         objective: Of `precompute.optvis.objectives`; a list of them; or one of Lucent's.
         seed: Of every random draw: the same seed gives the same picture.
-        quality: `draft` (few steps) or `final` (many, under noise, on a larger canvas).
+        quality: `draft` (few steps) or `final` (many, on a larger canvas, and from middle layers on under noise).
         canvas_px: In place of the canvas that the layer's receptive field suggests.
         num_steps: In place of those of the quality.
         parameterization: How images are written down. `maco` needs `photographs`; `alpha` gives transparent images.
@@ -167,24 +168,43 @@ def _recipe(
 
 
 def _parameterization(
-    adapter: ModelAdapter, name: ParameterizationName | Parameterization, recipe: Recipe, photographs: Tensor | str | None
+    adapter: ModelAdapter,
+    name: ParameterizationName | Parameterization,
+    recipe: Recipe,
+    photographs: Tensor | np.ndarray | str | Path | None,
 ) -> Parameterization:
     if not isinstance(name, str):
         return name
     if name == "maco":
         if photographs is None:
             raise UsageError("maco takes the magnitudes of its spectrum from photographs. Give photographs=.")
-        if isinstance(photographs, str):
-            crops = photographs_in(adapter, photographs).crops_for_spectrum(recipe.canvas_px)
-            if crops is None:
-                raise UsageError(f"{photographs} holds a single image, which is no measure of what is natural. Give more.")
-            return MacoImage(natural_magnitude(crops))
-        return MacoImage(natural_magnitude(cut_centres(photographs, recipe.canvas_px)))
+        return MacoImage(natural_magnitude(_crops(adapter, photographs, recipe.canvas_px)))
     if name == "pixel":
         return PixelImage(recipe.canvas_px)
     if name not in ("fourier", "alpha"):
         raise UsageError(f"There is no parameterization {name!r}. There are fourier, pixel, maco and alpha.")
     return FourierImage(recipe.canvas_px, recipe.decay, recipe.cutoff, has_alpha=name == "alpha")
+
+
+def _crops(adapter: ModelAdapter, photographs: Tensor | np.ndarray | str | Path, canvas_px: int) -> Tensor:
+    """Return photographs of the size of the canvas `[batch, rgb, height, width]`.
+
+    Raises:
+        UsageError: They are no such thing, or too few.
+    """
+    if isinstance(photographs, str | Path):
+        crops = photographs_in(adapter, str(photographs)).crops_for_spectrum(canvas_px)
+        if crops is None:
+            raise UsageError(f"{photographs} holds a single image, which is no measure of what is natural. Give more.")
+        return crops
+    batch = torch.as_tensor(photographs)
+    is_batch = batch.ndim == 4 and batch.shape[1] == 3 and batch.is_floating_point()
+    if not is_batch or not bool(((batch >= 0) & (batch <= 1)).all()):
+        raise UsageError(
+            f"photographs= wants numbers between 0 and 1 `[batch, rgb, height, width]`, not {batch.dtype} of shape "
+            f"{tuple(batch.shape)}. `photographs_of` makes them of uint8 images; a folder or 'embedded' works, too."
+        )
+    return cut_centres(batch.float(), canvas_px)
 
 
 def cut_centres(photographs: Tensor, canvas_px: int) -> Tensor:

@@ -29,7 +29,7 @@ from precompute.optvis.engine import Picture, evaluate_padded, render_pictures
 from precompute.optvis.judgement import References, Scores, flags, judge
 from precompute.optvis.lucent_renderer import render_with_lucent
 from precompute.optvis.objectives import REDUCTIONS, Objective, Reduction
-from precompute.optvis.parameterizations import MacoImage, natural_magnitude
+from precompute.optvis.parameterizations import FourierImage, MacoImage, Parameterization, natural_magnitude
 from precompute.optvis.recipe import Recipe, choose_recipe
 from precompute.optvis.scores import reached_ratio
 from precompute.optvis.variants import Variant, variants_of
@@ -115,6 +115,7 @@ class _Work:
         self.reduction: Reduction = variant.reduction(layer)
         self.seed = context.seed + variant.seed_offset
         self.direction = 1.0 if variant.sign == "positive" else -1.0
+        self.parameterization = self._parameterization()
 
     def results(self, units: Sequence[int]) -> Iterator[tuple[int, list[Result]]]:
         """Yield unit and results of each picture, in the order in which pictures are finished."""
@@ -132,13 +133,30 @@ class _Work:
         adapter = self.context.adapter
         if self.variant.renderer == "lucent":
             return render_with_lucent(adapter, objectives, self.recipe, self.seed)
-        if self.variant.renderer == "unitscope":
-            return render_pictures(adapter, objectives, self.recipe, self.seed)
+        return render_pictures(adapter, objectives, self.recipe, self.seed, self.parameterization)
+
+    def _parameterization(self) -> Parameterization:
+        """Return how images are written down.
+
+        Raises:
+            UsageError: It is made of the build's images, and there are not enough.
+        """
+        if self.variant.renderer != "maco":
+            return FourierImage(self.recipe.canvas_px, self.recipe.decay, self.recipe.cutoff)
         photographs = self.context.photographs
-        crops = None if photographs is None else photographs.crops_for_spectrum(self.recipe.canvas_px)
-        if crops is None:
+        if photographs is None:
             raise UsageError("maco takes the magnitudes of its spectrum from images, and there are none. Give --images.")
-        return render_pictures(adapter, objectives, self.recipe, self.seed, MacoImage(natural_magnitude(crops)))
+        crops = photographs.crops_for_spectrum(self.recipe.canvas_px)
+        if crops is None:
+            raise UsageError("maco takes the magnitudes of its spectrum from images, and one is no measure. Give two or more.")
+        return MacoImage(natural_magnitude(crops))
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what decides a picture beside its recipe."""
+        if self.variant.renderer == "lucent":
+            return {}
+        rate = self.parameterization.learning_rate or self.recipe.learning_rate
+        return {"learning_rate": rate, **self.parameterization.settings()}
 
     def _judged(self, pictures: Sequence[tuple[int, Picture]]) -> Iterator[tuple[int, list[Result]]]:
         """Yield the results of pictures, scored as they stand in the file."""
@@ -214,9 +232,7 @@ class _Work:
             "steps": picture.num_steps,
             "seed": self.seed,
             "transforms": [self.recipe.bounds.as_payload()],
-            "learning_rate": self.recipe.learning_rate,
-            "decay": self.recipe.decay,
-            "cutoff": self.recipe.cutoff,
+            **self._settings(),
             "scores": scores.as_payload(),
             "flags": flags(scores, ratio, picture.robustness, picture.status),
         }

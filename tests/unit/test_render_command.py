@@ -86,6 +86,8 @@ def test_the_words_on_the_page_make_the_stored_file(
         (["deep", "99"], "0 to"),
         (["head", "0", "--objective", "neuron"], "It has 1: channel"),
         (["deep", "0", "--seed", "-1"], "from 0"),
+        (["deep", "0", "--renderer", "maco"], "Give --images"),
+        (["deep", "0", "--images", "embedded"], "--renderer maco"),
     ],
 )
 def test_what_is_not_there_is_said(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

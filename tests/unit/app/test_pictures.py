@@ -50,6 +50,18 @@ def test_lead_is_not_repeated_where_nothing_stands_beside_it(client: TestClient)
     assert [group.title for group in pictures.groups(unit_page(client, OLD))] == ["Least"]
 
 
+def test_pictures_made_in_other_ways_lead_nothing_and_stand_apart(client: TestClient) -> None:
+    page = unit_page(client, FULL)
+    by_maco, by_lucent = made(parameterization="maco", seed=0), made(parameterization="lucent", seed=0)
+    mixed = page.model_copy(update={"visualizations": [by_maco, *page.visualizations, by_lucent]})
+    assert pictures.leading(mixed.visualizations) is page.visualizations[0]
+    shown = {group.title: [one.title for one in group.shown] for group in pictures.groups(mixed)}
+    assert shown["Other ways"] == ["Maco", "Lucent"]
+    assert shown["Other seeds"] == ["Seed 1", "Seed 2"]
+    assert all(glossary.explain(f"parameterization_{name}") for name in ("maco", "lucent"))
+    assert pictures.leading([by_maco]) is by_maco
+
+
 def test_older_payloads_have_no_scores_and_their_pages_show(client: TestClient) -> None:
     for picture in unit_page(client, OLD).visualizations:
         assert (picture.scores, picture.flags, picture.trace, picture.facet, picture.variant) == (None, [], [], None, None)

@@ -196,6 +196,22 @@ def test_a_plain_module_is_left_as_it_was() -> None:
     assert found._repr_html_().count("<figure") == 2
 
 
+@pytest.mark.parametrize("num_steps", [1, 16, 17, 21, 33])
+def test_final_pictures_may_have_few_steps(num_steps: int) -> None:
+    found = render(PlainModel(plain_module(), 32), channel("3", 0), quality="final", num_steps=num_steps, progress=False)
+    assert 1 <= found.pictures[0].num_steps <= num_steps
+
+
+def test_photographs_may_be_an_array_of_any_float() -> None:
+    adapter = PlainModel(plain_module(), 32)
+    images = photographs(3, 64)
+    both = [
+        render(adapter, channel("3", 0), parameterization="maco", photographs=given, num_steps=4, progress=False).images
+        for given in (images, images.double().numpy())
+    ]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-3)
+
+
 def test_what_python_is_asked_wrongly_is_said() -> None:
     adapter = PlainModel(plain_module(), 32)
     cases: list[tuple[object, dict[str, object], str]] = [
@@ -207,6 +223,8 @@ def test_what_python_is_asked_wrongly_is_said() -> None:
         (channel("3", 0), {"num_steps": 0}, "at least one"),
         (channel("3", 0), {"canvas_px": 4}, "at least 8"),
         ("3:0", {}, "is no objective"),
+        (channel("3", 0), {"parameterization": "maco", "photographs": torch.zeros(3, 48, 48)}, "batch, rgb, height, width"),
+        (channel("3", 0), {"parameterization": "maco", "photographs": np.full((2, 3, 48, 48), 200, np.uint8)}, "between 0 and 1"),
     ]
     for objective, more, words in cases:
         with pytest.raises((UsageError, UnknownName), match=words):
