@@ -33,6 +33,19 @@ def _to_pixels(row, size):
     return row[0], row[1], offset
 
 
+@numba.njit(inline="always")
+def _taps(place_x, place_y, size):
+    """Return the columns and rows of the four pixels around a place, and the weight of each."""
+    px, py = _reflect(place_x, size), _reflect(place_y, size)
+    x0, y0 = np.int32(px), np.int32(py)
+    last = np.int32(size) - np.int32(1)
+    x1, y1 = min(x0 + np.int32(1), last), min(y0 + np.int32(1), last)
+    right, down = px - np.float32(x0), py - np.float32(y0)
+    w11 = down * right
+    w10, w01 = down - w11, right - w11
+    return x0, y0, x1, y1, _ONE - down - w01, w01, w10, w11
+
+
 def compile_forward(num_channels: int) -> Callable[..., None]:
     """Return the loop that warps images of so many channels: a number known to the compiler halves the time."""
 
@@ -47,22 +60,14 @@ def compile_forward(num_channels: int) -> Callable[..., None]:
         """
         batch, side = images.shape[:2]
         size = np.float32(side)
-        last = np.int32(side - 1)
         for b in range(batch):
             ax, bx, cx = _to_pixels(matrices[b, 0], size)
             ay, by, cy = _to_pixels(matrices[b, 1], size)
             image = images[b]
             for y in range(side):
-                start_x, start_y = bx * np.float32(y) + cx, by * np.float32(y) + cy
+                at_x, at_y = bx * np.float32(y) + cx, by * np.float32(y) + cy
                 for x in range(side):
-                    px = _reflect(ax * np.float32(x) + start_x, size)
-                    py = _reflect(ay * np.float32(x) + start_y, size)
-                    x0, y0 = np.int32(px), np.int32(py)
-                    x1, y1 = min(x0 + np.int32(1), last), min(y0 + np.int32(1), last)
-                    right, down = px - np.float32(x0), py - np.float32(y0)
-                    w11 = down * right
-                    w10, w01 = down - w11, right - w11
-                    w00 = _ONE - down - w01
+                    x0, y0, x1, y1, w00, w01, w10, w11 = _taps(ax * np.float32(x) + at_x, ay * np.float32(x) + at_y, size)
                     for c in range(num_channels):
                         out[b, y, x, c] = (
                             w00 * image[y0, x0, c] + w01 * image[y0, x1, c] + w10 * image[y1, x0, c] + w11 * image[y1, x1, c]
@@ -85,22 +90,14 @@ def compile_backward(num_channels: int) -> Callable[..., None]:
         """
         batch, side = gradients.shape[:2]
         size = np.float32(side)
-        last = np.int32(side - 1)
         for b in range(batch):
             ax, bx, cx = _to_pixels(matrices[b, 0], size)
             ay, by, cy = _to_pixels(matrices[b, 1], size)
             image = out[b]
             for y in range(side):
-                start_x, start_y = bx * np.float32(y) + cx, by * np.float32(y) + cy
+                at_x, at_y = bx * np.float32(y) + cx, by * np.float32(y) + cy
                 for x in range(side):
-                    px = _reflect(ax * np.float32(x) + start_x, size)
-                    py = _reflect(ay * np.float32(x) + start_y, size)
-                    x0, y0 = np.int32(px), np.int32(py)
-                    x1, y1 = min(x0 + np.int32(1), last), min(y0 + np.int32(1), last)
-                    right, down = px - np.float32(x0), py - np.float32(y0)
-                    w11 = down * right
-                    w10, w01 = down - w11, right - w11
-                    w00 = _ONE - down - w01
+                    x0, y0, x1, y1, w00, w01, w10, w11 = _taps(ax * np.float32(x) + at_x, ay * np.float32(x) + at_y, size)
                     for c in range(num_channels):
                         g = gradients[b, y, x, c]
                         image[y0, x0, c] += w00 * g
