@@ -30,6 +30,9 @@ CHECK_EVERY = 16
 """Steps between two looks at what happened; pictures enter and leave at these."""
 PATIENCE = 16
 """An image without any gradient in its first steps is given up after so many, whatever its batch-mates do."""
+RESCUE_SHARE = 0.5
+"""Share of the steps of a rescue in which a gradient may pass what is shut for a whole image; lucid's 16 steps are too few to
+paint the pattern that opens a unit far below its threshold."""
 FADE_SHARE = 0.5
 """Share of the steps during which the noise of the start is taken away again: it wakes units, and is nothing to look at."""
 GREY = 0.5
@@ -264,7 +267,8 @@ class Ascent:
 
     def _rescued(self) -> Tensor | None:
         """Return which images may pass through shut nonlinearities in this step: bool `[batch]`, None where none may."""
-        rescued = [place for place in self._places if place.start and place.start.is_rescue and place.step < PATIENCE]
+        last = self.settings.num_steps * RESCUE_SHARE
+        rescued = [place for place in self._places if place.start and place.start.is_rescue and place.step < last]
         if not rescued:
             return None
         rows = torch.zeros(self._num_rows, dtype=torch.bool)
