@@ -73,15 +73,13 @@ def kernel_between(reader: AtlasReader, link: LinkRecord, source_unit: int, targ
     return np.array(array[target_unit, source_unit], np.float64)
 
 
-def links_of(catalog: Catalog, layer: LayerRecord, direction: Direction, partner: str | None = None) -> list[LinkRecord]:
-    """Return the links of a layer in one direction, to all partner layers or to one."""
-    if direction == "inputs":
-        return [link for link in catalog.links if link.target == layer.name and partner in (None, link.source)]
-    return [link for link in catalog.links if link.source == layer.name and partner in (None, link.target)]
+def links_of(catalog: Catalog, layer: LayerRecord, direction: Direction) -> list[LinkRecord]:
+    """Return the links of a layer in one direction, to all partner layers."""
+    return [link for link in catalog.links if (link.target if direction == "inputs" else link.source) == layer.name]
 
 
 def all_partners(
-    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, partner: str | None = None
+    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction
 ) -> list[PartnerWeight]:
     """Return every partner of a unit in one direction, strongest norm first, ties by layer and unit.
 
@@ -91,14 +89,12 @@ def all_partners(
         layer: Layer of the unit.
         unit: The unit.
         direction: `inputs` or `outputs`.
-        partner: Name of the only partner layer to return; shares are of all of them nevertheless.
     """
     tables = [_table(reader, catalog, link, unit, direction) for link in links_of(catalog, layer, direction)]
     direct = sum(float(table.squares.sum()) for table in tables if not table.is_view)
     found: list[PartnerWeight] = []
     for table in tables:
-        if partner in (None, table.layer):
-            found += table.partners(float(table.squares.sum()) if table.is_view else direct)
+        found += table.partners(float(table.squares.sum()) if table.is_view else direct)
     return ranked(found, "norm")
 
 
