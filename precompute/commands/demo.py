@@ -63,12 +63,25 @@ def run_demo(arguments: argparse.Namespace) -> int:
     finally:
         ended_before = builder.poll()
         if ended_before is None:
-            builder.send_signal(signal.SIGINT)
-            try:
-                builder.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                builder.kill()
+            stop_build(builder)
     return 1 if ended_before else 0
+
+
+def stop_build(builder: subprocess.Popen[bytes], seconds: float = 5) -> None:
+    """Interrupt a build, and kill it if it does not end.
+
+    It may be deep in a computation, or the interrupt may be lost in a callback. A kill costs a build no work that is done.
+
+    Args:
+        builder: The process.
+        seconds: How long it may take to end by itself.
+    """
+    builder.send_signal(signal.SIGINT)
+    try:
+        builder.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        builder.kill()
+        builder.wait()
 
 
 def _stop(_number: int, _frame: object) -> None:

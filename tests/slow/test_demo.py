@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from precompute.commands.demo import stop_build
+
 pytestmark = pytest.mark.slow
 
 
@@ -62,9 +64,21 @@ def test_demo_answers_and_stops_with_its_build(tmp_path: Path, number: signal.Si
         assert wait_until(lambda: answers(port), 30)
         assert wait_until(lambda: is_being_built(tmp_path), 60)
         demo.send_signal(number)
-        demo.wait(timeout=18)  # a build that does not hear it is killed after 20
+        demo.wait(timeout=30)  # a build that does not hear it is killed after 5; the rest is for a busy machine
         assert wait_until(lambda: not is_being_built(tmp_path), 5)
         assert not answers(port)
     finally:
         demo.kill()
         demo.wait()
+
+
+def test_a_build_that_does_not_hear_is_killed() -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    builder = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    assert builder.stdout is not None
+    with builder.stdout:
+        builder.stdout.readline()
+    start = time.monotonic()
+    stop_build(builder, seconds=0.5)
+    assert builder.returncode == -signal.SIGKILL
+    assert time.monotonic() - start < 30
