@@ -12,10 +12,11 @@ from app import compose, drawing, pictures, strips, thumbs
 from app.dependencies import AtlasDoor, check_unit
 from app.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
+from app.routes import read_route
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
-from precompute.store.arrays import kernel_between
 from precompute.store.blobs import MEDIA_TYPES
+from precompute.store.expanded import kernel_of
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, ThumbRecord
 
@@ -24,7 +25,10 @@ THUMB_PX = 128
 MAX_SHEET_UNITS = 64
 _VERSION = Parameter("v", "The version of the picture, as the pages give it")
 _SHEET = (_VERSION, Parameter("px", "Side of a tile, 16 to 256", kind="integer"), Parameter("units", "`LAYER:1.2.8-11;LAYER:4`"))
-_KERNEL = (Parameter("max", "The value that has the full colour", kind="number"),)
+_KERNEL = (
+    Parameter("max", "The value that has the full colour", kind="number"),
+    Parameter("route", "Only the paths over these layers"),
+)
 
 
 class Media:
@@ -128,15 +132,16 @@ class Media:
         ends = [
             check_unit(layer, str(request.path_params[f"{end}_unit"])) for layer, end in ((source, "source"), (target, "target"))
         ]
-        link = catalog.link(source.name, target.name)
-        values = None if link is None else kernel_between(reader, link, ends[0], ends[1])
-        if link is None or values is None:
+        route = read_route(reader, catalog, query.text("route"), source.name, target.name)
+        found = kernel_of(reader, catalog, (source.name, ends[0]), (target.name, ends[1]), route)
+        if found is None:
             raise UnknownName("kernel", f"{source.name}/{ends[0]} to {target.name}/{ends[1]}", (), where=catalog.model.id)
+        values = found.kernel
         text = query.text("max")
         maximum = finite_number("max", text) if text else float(abs(values).max()) or 1.0
         if maximum <= 0:
             raise UsageError(f"max={text!r} is not possible. Give a number above zero.")
-        etag = f'"{stable_hash(link.blob_sha256, link.layout, *ends, maximum):x}"'
+        etag = f'"{stable_hash(values.tobytes(), *values.shape, maximum):x}"'
         headers = {"Cache-Control": "no-cache", "ETag": etag}
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)

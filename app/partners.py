@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from app import urls
 from app.contexts import Partner
 from app.summaries import page_links
 from app.thumbs import thumbnails
-from precompute.store.arrays import Direction, PartnerWeight, kernel_between
+from precompute.store.arrays import Direction, PartnerWeight, strongest_partners
+from precompute.store.expanded import FoundKernel, Route, kernel_of
 from precompute.store.reader import AtlasReader
-from precompute.store.records import Catalog, LayerRecord, LinkRecord
+from precompute.store.records import Catalog, LayerRecord
 
 LARGEST_NESTED = 11  # a kernel of more rows or columns is given as the address of its picture
 
@@ -26,6 +28,7 @@ def partners_of(
     direction: Direction,
     weights: Sequence[PartnerWeight],
     first_rank: int = 1,
+    route: Route | None = None,
 ) -> list[Partner]:
     """Return partners as parts of a page; the pictures of their kernels share one scale.
 
@@ -37,46 +40,56 @@ def partners_of(
         direction: `inputs` where the partners feed the unit, `outputs` where it feeds them.
         weights: The partners, strongest first.
         first_rank: Rank of the first of them.
+        route: Only the paths over these layers.
     """
     units: dict[str, list[int]] = {}
     for weight in weights:
         units.setdefault(weight.layer, []).append(weight.unit)
     pictures = thumbnails(reader, catalog, units)
-    kernels = [_kernel(reader, catalog, layer, unit, direction, weight) for weight in weights]
-    maximum = max((float(abs(kernel).max()) for _, kernel in kernels if kernel is not None and kernel.size), default=0.0) or 1.0
+    kernels = [_kernel(reader, catalog, layer, unit, direction, weight, route) for weight in weights]
+    maximum = max((float(abs(found.kernel).max()) for found in kernels if found is not None), default=0.0) or 1.0
+    scale = Scale(maximum, route)
     return [
-        _partner(
-            catalog, (layer.name, unit), direction, weight, link, kernel, maximum, rank, pictures.get((weight.layer, weight.unit))
-        )
-        for rank, (weight, (link, kernel)) in enumerate(zip(weights, kernels, strict=True), start=first_rank)
+        _partner(catalog, (layer.name, unit), direction, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))
+        for rank, (weight, kernel) in enumerate(zip(weights, kernels, strict=True), start=first_rank)
     ]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What pictures of kernels on one page share.
+
+    Attributes:
+        maximum: The weight that the darkest colour stands for.
+        route: Only the paths over these layers.
+    """
+
+    maximum: float
+    route: Route | None = None
 
 
 def strongest(
     reader: AtlasReader, catalog: Catalog, layer: LayerRecord, units: Sequence[int], direction: Direction, limit: int
 ) -> dict[int, list[PartnerWeight]]:
     """Return the strongest partners of some units over all partner layers."""
-    found = reader.edges(layer, units, direction)
-    return {
-        unit: [
-            PartnerWeight(catalog.by_row[edge.partner_layer].name, edge.partner_unit, edge.norm, edge.sum)
-            for edge in found.get(unit, [])[:limit]
-        ]
-        for unit in units
-    }
+    return {unit: strongest_partners(reader, catalog, layer, unit, direction, limit) for unit in units}
 
 
 Kernel = NDArray[Any]
 
 
 def _kernel(
-    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, weight: PartnerWeight
-) -> tuple[LinkRecord | None, Kernel | None]:
-    if direction == "inputs":
-        link = catalog.link(weight.layer, layer.name)
-        return link, kernel_between(reader, link, weight.unit, unit) if link else None
-    link = catalog.link(layer.name, weight.layer)
-    return link, kernel_between(reader, link, unit, weight.unit) if link else None
+    reader: AtlasReader,
+    catalog: Catalog,
+    layer: LayerRecord,
+    unit: int,
+    direction: Direction,
+    weight: PartnerWeight,
+    route: Route | None,
+) -> FoundKernel | None:
+    ends = (weight.layer, weight.unit), (layer.name, unit)
+    source, target = ends if direction == "inputs" else ends[::-1]
+    return kernel_of(reader, catalog, source, target, route)
 
 
 def nested(kernel: Kernel | None) -> list[list[float | None]] | None:
@@ -94,23 +107,23 @@ def _partner(
     unit: tuple[str, int],
     direction: Direction,
     weight: PartnerWeight,
-    link: LinkRecord | None,
-    kernel: Kernel | None,
-    maximum: float,
+    found: FoundKernel | None,
+    scale: Scale,
     rank: int,
     thumbnail: str | None,
 ) -> Partner:
     model_id = catalog.model.id
     other = (weight.layer, weight.unit)
     source, target = (other, unit) if direction == "inputs" else (unit, other)
-    image = None if kernel is None else urls.kernel(model_id, source, target, maximum)
-    shape = None if link is None or link.kernel_shape is None else list(link.kernel_shape)
+    kernel = None if found is None else found.kernel
+    image = None if kernel is None else urls.kernel(model_id, source, target, scale.maximum, scale.route)
+    shape = None if kernel is None else list(kernel.shape)
     return Partner(
         layer=weight.layer,
         unit=weight.unit,
         norm=weight.norm,
         sum=weight.sum,
-        exact=None if link is None else link.is_exact,
+        exact=None if found is None else found.is_exact,
         kernel_shape=shape,
         kernel=nested(kernel) or image,
         image=image,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 API = "/api/v1"
@@ -91,10 +91,25 @@ def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version
     return with_query(f"/media/sheets/{part(model_id)}.webp", {"px": size_px, "units": listed, "v": version})
 
 
-def kernel(model_id: str, source: tuple[str, int], target: tuple[str, int], maximum: float) -> str:
-    """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`."""
+def kernel(
+    model_id: str, source: tuple[str, int], target: tuple[str, int], maximum: float, route: Sequence[str] | None = None
+) -> str:
+    """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`.
+
+    Args:
+        model_id: The model.
+        source: Layer and index of the earlier unit.
+        target: Of the later unit.
+        maximum: A weight.
+        route: Only the paths over these layers.
+    """
     ends = f"{part(source[0])}/{source[1]}/{part(target[0])}/{target[1]}"
-    return f"/media/kernels/{part(model_id)}/{ends}.png?max={maximum:.6g}"
+    return with_query(f"/media/kernels/{part(model_id)}/{ends}.png", {"max": f"{maximum:.6g}", "route": route_text(route)})
+
+
+def route_text(route: Sequence[str] | None) -> str | None:
+    """Return the layers between two others as a query parameter says them."""
+    return None if route is None else ",".join(route) or "direct"
 
 
 def twin(page: str) -> str:

@@ -217,26 +217,18 @@ class TopStimulus:
 
 
 @dataclass(frozen=True)
-class Edge:
-    """The weight between two units, seen from one end.
+class Placement:
+    """Where the kernels of a link lie on the source's map.
 
     Attributes:
-        layer, unit: The end it is seen from.
-        direction: `inputs` when the partner feeds the unit, `outputs` when the unit feeds the partner.
-        partner_layer, partner_unit: The other end.
-        rank: From 0, by `norm`, among the partners in that direction.
-        norm: L2 norm of the kernel.
-        sum: Signed sum of the kernel.
+        stride: How far the kernel moves on the source's map when the target's position moves by one.
+        start: `(y, x)` on the source's map of the kernel's first element for the target's position (0, 0): minus the padding.
+        is_mean: Whether the target reads the mean over the source's whole map: the kernel is one number.
     """
 
-    layer: str
-    unit: int
-    direction: Literal["inputs", "outputs"]
-    partner_layer: str
-    partner_unit: int
-    rank: int
-    norm: float
-    sum: float
+    stride: int = 1
+    start: tuple[int, int] = (0, 0)
+    is_mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,6 +240,7 @@ class LayerLink:
         is_exact: Whether nothing but linear operations lies between.
         kernel_shape: `(height, width)`.
         layout: `full`, array `[target, source, height, width]`, or `diagonal`, `[unit, height, width]`, each unit to itself.
+        placement: Where the kernels lie on the source's map.
         blob: The array as `.npy`, float32.
     """
 
@@ -256,10 +249,11 @@ class LayerLink:
     is_exact: bool
     kernel_shape: tuple[int, int]
     layout: Literal["full", "diagonal"]
+    placement: Placement
     blob: BlobData
 
 
-Result = Artifact | UnitMetric | TopStimulus | Edge | LayerLink
+Result = Artifact | UnitMetric | TopStimulus | LayerLink
 
 
 def stable_hash(*parts: object) -> int:

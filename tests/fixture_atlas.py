@@ -6,7 +6,7 @@ import argparse
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.domain import Artifact, BlobData, Edge, Result, TopStimulus, UnitMetric
+from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
 
@@ -151,9 +151,9 @@ class _Model:
         """Write the model, its layers, links, units, tasks and results."""
         self._write_model()
         self._write_layers()
-        arrays = self._write_links()
+        self._write_links()
         for layer in self.layers:
-            self._write_results(layer, arrays)
+            self._write_results(layer)
 
     def _write_model(self) -> None:
         check = {
@@ -241,16 +241,15 @@ class _Model:
             return None
         return HOSTILE_LABEL if index == 1 else f"class {index}"
 
-    def _write_links(self) -> dict[tuple[str, str], NDArray[np.float32]]:
+    def _write_links(self) -> None:
         sizes = {layer.name: layer.num_units for layer in self.layers}
-        arrays: dict[tuple[str, str], NDArray[np.float32]] = {}
         rows: list[dict[str, Any]] = []
         for layer in self.layers:
             for place, source in enumerate(layer.inputs):
                 is_diagonal = layer.operation == "depthwise"
                 side = 3 if layer.operation == "depthwise" else 1
                 shape = (sizes[layer.name], side, side) if is_diagonal else (sizes[layer.name], sizes[source], side, side)
-                arrays[source, layer.name] = self.generator.normal(0, 0.3, shape).astype(np.float32)
+                array = self.generator.normal(0, 0.3, shape).astype(np.float32)
                 rows.append(
                     {
                         "source_layer_id": self.ids[source],
@@ -258,19 +257,19 @@ class _Model:
                         "is_exact": int(place == 0),
                         "kernel_shape": [side, side],
                         "layout": "diagonal" if is_diagonal else "full",
-                        "blob_sha256": self.writer.put_blob(_npy(arrays[source, layer.name])),
+                        "placement": asdict(Placement(start=(-(side // 2), -(side // 2)))),
+                        "blob_sha256": self.writer.put_blob(_npy(array)),
                     }
                 )
         self.writer.upsert(schema.layer_link, rows)
-        return arrays
 
-    def _write_results(self, layer: Plan, arrays: dict[tuple[str, str], NDArray[np.float32]]) -> None:
+    def _write_results(self, layer: Plan) -> None:
         last = layer.num_units - 1
         for technique in ("statistics", "dataset_examples", "feature_visualization", "weights"):
             done = self._task(layer, technique, 0, last)
             todo = self._task(layer, technique, last, last + 1)
             self.writer.upsert(schema.task, [done, todo])
-            results = [result for index in range(last) for result in self._results(layer, technique, index, arrays)]
+            results = [result for index in range(last) for result in self._results(layer, technique, index)]
             self.writer.finish_task(done, results, self.ids, f"{RUN}-{self.number}", 1.0)
             if technique == "feature_visualization":
                 self.writer.fail_task(todo, "the picture turned into NaN")
@@ -290,17 +289,13 @@ class _Model:
             "seconds": None,
         }
 
-    def _results(
-        self, layer: Plan, technique: str, index: int, arrays: dict[tuple[str, str], NDArray[np.float32]]
-    ) -> Iterator[Result]:
+    def _results(self, layer: Plan, technique: str, index: int) -> Iterator[Result]:
         if technique == "statistics":
             yield from self._statistics(layer, index)
         elif technique == "dataset_examples":
             yield from self._examples(layer, index)
         elif technique == "feature_visualization" and index >= 4:
             yield from self._visualizations(layer, index)
-        elif technique == "weights":
-            yield from _edges(layer, index, arrays, {plan.name: plan for plan in self.layers})
 
     def _statistics(self, layer: Plan, index: int) -> Iterator[Result]:
         values = np.sort(self.generator.normal(-0.5, 1.0, 2000))
@@ -401,24 +396,6 @@ def _judged(index: int, position: int, generator: np.random.Generator) -> dict[s
     if index % 5 == 3:
         scores = dict.fromkeys(SCORES)
     return {"scores": scores, "flags": list(flags)}
-
-
-def _edges(layer: Plan, index: int, arrays: dict[tuple[str, str], NDArray[np.float32]], plans: dict[str, Plan]) -> Iterator[Edge]:
-    for (source, target), array in arrays.items():
-        if target == layer.name:
-            kernels = {index: array[index]} if array.ndim == 3 else dict(enumerate(array[index]))
-            yield from _ranked(layer, index, "inputs", source, kernels)
-        if source == layer.name:
-            kernels = {index: array[index]} if array.ndim == 3 else dict(enumerate(array[:, index]))
-            kernels = {unit: kernel for unit, kernel in kernels.items() if unit < plans[target].num_units}
-            yield from _ranked(layer, index, "outputs", target, kernels)
-
-
-def _ranked(layer: Plan, index: int, direction: Any, partner: str, kernels: dict[int, NDArray[Any]]) -> Iterator[Edge]:
-    norms = {unit: float(np.sqrt((kernel.astype(np.float64) ** 2).sum())) for unit, kernel in kernels.items()}
-    for rank, unit in enumerate(sorted(norms, key=lambda unit: (-norms[unit], unit))[:20]):
-        total = float(kernels[unit].astype(np.float64).sum())
-        yield Edge(layer.name, index, direction, partner, unit, rank, norms[unit], total)
 
 
 def main() -> None:

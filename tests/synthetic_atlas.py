@@ -10,6 +10,7 @@ import io
 import json
 import sqlite3
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.domain import BlobData
+from precompute.domain import BlobData, Placement
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
 from tests.fixture_atlas import picture
 
 SIDE = 224
 NUM_STIMULI = 2000
-NUM_EDGES = 16
 RUN = "run-synthetic"
 # (repeats, stride, kernel, expansion, channels) of the stages of EfficientNet-Lite0
 STAGES = (
@@ -70,11 +70,11 @@ def make_synthetic_atlas(folder: Path, images: Path | None, seed: int = 0) -> in
     stimuli = _write_images(writer, images, generator)
     _write_model(writer, layers)
     pictures = [writer.put_blob(_webp(stimuli[int(place)] if images else picture(generator, 128))) for place in range(300)]
-    arrays = _write_links(writer, layers, generator)
+    _write_links(writer, layers, generator)
     writer.engine.dispose()
     connection = sqlite3.connect(folder / "atlas.db")
     for number, layer in enumerate(layers, start=1):
-        _write_units(connection, number, layer, layers, arrays, pictures, generator)
+        _write_units(connection, number, layer, pictures, generator)
     connection.execute("UPDATE meta SET value = '7' WHERE key = 'revision'")
     connection.commit()
     connection.execute("ANALYZE")
@@ -161,18 +161,15 @@ def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
     writer.upsert(schema.task, tasks)
 
 
-def _write_links(
-    writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator
-) -> dict[tuple[str, str], NDArray[np.float32]]:
+def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator) -> None:
     sizes = {layer[0]: layer[1] for layer in layers}
+    sides = {layer[0]: layer[2] for layer in layers}
     numbers = {layer[0]: number for number, layer in enumerate(layers, start=1)}
-    arrays: dict[tuple[str, str], NDArray[np.float32]] = {}
-    for name, units, _, _, operation, inputs in layers:
+    for name, units, side, _, operation, inputs in layers:
         for source in inputs:
             is_diagonal = operation == "depthwise"
             shape = (units, 5, 5) if is_diagonal else (units, sizes[source], 1, 1)
             array = generator.normal(0, 0.1, shape).astype(np.float32)
-            arrays[source, name] = array
             buffer = io.BytesIO()
             np.save(buffer, array)
             row = {
@@ -180,25 +177,22 @@ def _write_links(
                 "target_layer_id": numbers[name],
                 "is_exact": 1,
                 "kernel_shape": list(shape[-2:]),
+                "placement": asdict(Placement(max(1, sides[source] // side), (-(shape[-2] // 2), -(shape[-1] // 2)))),
             }
             layout = "diagonal" if is_diagonal else "full"
             writer.upsert(
                 schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(BlobData(buffer.getvalue(), "npy"))}]
             )
-    return arrays
 
 
 def _write_units(
     connection: sqlite3.Connection,
     number: int,
     layer: Layer,
-    layers: list[Layer],
-    arrays: dict[tuple[str, str], NDArray[np.float32]],
     pictures: list[str],
     generator: np.random.Generator,
 ) -> None:
-    name, units, side, *_ = layer
-    numbers = {found[0]: place for place, found in enumerate(layers, start=1)}
+    _, units, side, *_ = layer
     metrics, artifacts, tops = [], [], []
     for unit in range(units):
         values = generator.random(6)
@@ -241,37 +235,6 @@ def _write_units(
     connection.executemany("INSERT INTO unit_metric VALUES (?, ?, ?, ?)", metrics)
     connection.executemany("INSERT INTO artifact VALUES (?, ?, ?, ?, ?, ?, ?, ?)", artifacts)
     connection.executemany("INSERT INTO top_stimulus VALUES (?, ?, ?, ?, ?)", tops)
-    connection.executemany("INSERT INTO edge VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _edges(name, numbers, arrays))
-
-
-def _edges(name: str, numbers: dict[str, int], arrays: dict[tuple[str, str], NDArray[np.float32]]) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    for (source, target), array in arrays.items():
-        for direction, here, partner in (("inputs", target, source), ("outputs", source, target)):
-            if here != name:
-                continue
-            if array.ndim == 3:
-                for unit, kernel in enumerate(array):
-                    rows.append(
-                        (
-                            numbers[here],
-                            unit,
-                            direction,
-                            0,
-                            numbers[partner],
-                            unit,
-                            float(np.linalg.norm(kernel)),
-                            float(kernel.sum()),
-                        )
-                    )
-                continue
-            flat = array[:, :, 0, 0] if direction == "inputs" else array[:, :, 0, 0].T
-            best = np.argsort(-np.abs(flat), axis=1)[:, :NUM_EDGES]
-            for unit, ranked in enumerate(best):
-                for rank, other in enumerate(ranked):
-                    value = float(flat[unit, other])
-                    rows.append((numbers[here], unit, direction, rank, numbers[partner], int(other), abs(value), value))
-    return rows
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from precompute.domain import LayerSpec, ModelSpec, WeightsOrigin
+from precompute.domain import LayerSpec, ModelSpec, Placement, WeightsOrigin
 from precompute.errors import UnknownName
 from precompute.registry import Registry
 
@@ -74,6 +74,7 @@ class LinkWeights:
         array: float32; `full`: [target unit, source unit, height, width]; `diagonal`: [unit, height, width], each unit to itself.
         layout: Which of the two.
         is_exact: Whether nothing but linear operations lies between.
+        placement: Where the kernels lie on the source's map.
     """
 
     source: str
@@ -81,6 +82,7 @@ class LinkWeights:
     array: np.ndarray
     layout: Literal["full", "diagonal"]
     is_exact: bool
+    placement: Placement = Placement()
 
 
 class ModelAdapter(ABC):

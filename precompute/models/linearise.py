@@ -9,17 +9,20 @@ before. All numbers come from the tensors that the model really used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
+from precompute.circuits.expand import add_kernels
+from precompute.domain import Placement
+from precompute.errors import UsageError
 from precompute.models.base import LinkWeights
-from precompute.models.graph import NONLINEARITIES, LayerPoint
+from precompute.models.graph import NONLINEARITIES, LayerPoint, window_of
 from precompute.models.trace import Operation, Trace
 
 PASS_THROUGH = {
-    "view", "_unsafe_view", "reshape", "alias", "detach", "clone", "constant_pad_nd", "dropout", "native_dropout", "contiguous",
+    "view", "_unsafe_view", "reshape", "alias", "detach", "clone", "dropout", "native_dropout", "contiguous",
     "_to_copy", "as_strided", "squeeze", "unsqueeze", "expand",
 }  # fmt: skip
 
@@ -32,11 +35,13 @@ class _Walk:
         value: Where the walk stands.
         array: float64 `[target, channel, height, width]`, or `[unit, height, width]` where each unit reads only itself.
         is_exact: Whether only linear operations were met.
+        placement: Where the kernels lie on the map of `value`.
     """
 
     value: int
     array: np.ndarray
     is_exact: bool
+    placement: Placement = Placement()
 
 
 def incoming_weights(
@@ -56,7 +61,7 @@ def incoming_weights(
     for source in points.values():
         for value in {source.activation_value, source.pre_value}:
             activations.setdefault(value, []).append(source)
-    found: dict[str, tuple[np.ndarray, bool]] = {}
+    found: dict[str, _Walk] = {}
     pending = list(_first_steps(trace, points[target], num_units))
     while pending:
         walk = pending.pop()
@@ -69,38 +74,36 @@ def incoming_weights(
             if is_merge and walk.value != source.activation_value:
                 continue
             is_exact = walk.is_exact and walk.value == source.activation_value
-            _collect(found, source.spec.name, walk.array, is_exact)
+            reached = replace(walk, is_exact=is_exact)
+            known = found.get(source.spec.name)
+            found[source.spec.name] = reached if known is None else _sum(known, reached)
             is_end = is_end or not is_merge
         if not is_end:
             pending.extend(_steps_back(trace, walk))
     order = {name: point.spec.position for name, point in points.items()}
     links = []
     for source_name in sorted(found, key=order.__getitem__):
-        array, is_exact = found[source_name]
-        layout = "diagonal" if array.ndim == 3 else "full"
-        links.append(LinkWeights(source_name, target, np.ascontiguousarray(array, dtype=np.float32), layout, is_exact))
+        walk = found[source_name]
+        layout = "diagonal" if walk.array.ndim == 3 else "full"
+        array = np.ascontiguousarray(walk.array, dtype=np.float32)
+        links.append(LinkWeights(source_name, target, array, layout, walk.is_exact, walk.placement))
     return links
 
 
-def _collect(found: dict[str, tuple[np.ndarray, bool]], name: str, array: np.ndarray, is_exact: bool) -> None:
-    if name in found:
-        array, is_exact = _sum(found[name][0], array), found[name][1] and is_exact
-    found[name] = (array, is_exact)
+def _sum(first: _Walk, second: _Walk) -> _Walk:
+    """Add two stacks of kernels that reach the same source by different paths, each where it lies on the source's map.
 
-
-def _sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Add two kernels stacks that reach the same source by different paths, centred on each other."""
-    if first.ndim != second.ndim:
-        first, second = _as_full(first), _as_full(second)
-    height = max(first.shape[-2], second.shape[-2])
-    width = max(first.shape[-1], second.shape[-1])
-    return _centred(first, height, width) + _centred(second, height, width)
-
-
-def _centred(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    top, left = (height - array.shape[-2]) // 2, (width - array.shape[-1]) // 2
-    rest = [(0, 0)] * (array.ndim - 2)
-    return np.pad(array, [*rest, (top, height - array.shape[-2] - top), (left, width - array.shape[-1] - left)])
+    Raises:
+        UsageError: They lie on it in ways that no kernel can hold.
+    """
+    ways = [(walk.placement.stride, walk.placement.is_mean) for walk in (first, second)]
+    if ways[0] != ways[1]:
+        raise UsageError("Two paths between the same layers move over the map differently; their sum has no kernel.")
+    arrays = [first.array, second.array]
+    if arrays[0].ndim != arrays[1].ndim:
+        arrays = [_as_full(array) for array in arrays]
+    array, start = add_kernels(arrays[0], first.placement.start, arrays[1], second.placement.start)
+    return _Walk(first.value, array, first.is_exact and second.is_exact, replace(first.placement, start=start))
 
 
 def _as_full(array: np.ndarray) -> np.ndarray:
@@ -128,7 +131,22 @@ def _first_steps(trace: Trace, target: LayerPoint, num_units: int | None) -> Ite
     if target.norm is not None:
         gain, is_exact = _norm_gain(trace, target.norm)
         array = array * gain[:first].reshape(-1, *[1] * (array.ndim - 1))
-    yield _Walk(maker.inputs[0], array, is_exact)
+    window = window_of(maker)
+    placement = Placement()
+    if window is not None:
+        _, stride, padding, dilation = window
+        array = _dilated(array, dilation)
+        placement = Placement(stride, (-padding[0], -padding[1]))
+    yield _Walk(maker.inputs[0], array, is_exact, placement)
+
+
+def _dilated(array: np.ndarray, dilation: int) -> np.ndarray:
+    if dilation == 1:
+        return array
+    height, width = ((side - 1) * dilation + 1 for side in array.shape[-2:])
+    spread = np.zeros((*array.shape[:-2], height, width), dtype=array.dtype)
+    spread[..., ::dilation, ::dilation] = array
+    return spread
 
 
 def _unit_kernels(maker: Operation, weight: np.ndarray, num_targets: int) -> np.ndarray:
@@ -175,33 +193,61 @@ def _branch(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
     for place, value in enumerate(operation.inputs):
         sign = -1.0 if operation.name == "sub" and place == 1 else 1.0
         if trace.shapes[value] == trace.shapes[walk.value]:
-            yield _Walk(value, walk.array * sign, walk.is_exact)
+            yield replace(walk, value=value, array=walk.array * sign)
 
 
 def _through_norm(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
     gain, is_linear = _norm_gain_on_path(trace, operation)
-    yield _Walk(operation.inputs[0], _scaled(walk.array, gain), walk.is_exact and is_linear)
+    yield replace(walk, value=operation.inputs[0], array=_scaled(walk.array, gain), is_exact=walk.is_exact and is_linear)
 
 
 def _through_pool(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
-    kernel, stride = _pool_size(operation)
-    is_exact = walk.is_exact and operation.name == "avg_pool2d"
-    yield _Walk(operation.inputs[0], spread_over_pool(walk.array, kernel, stride), is_exact)
+    window = window_of(operation)
+    if window is None:
+        return
+    kernel, stride, padding, _ = window
+    reached = replace(walk, value=operation.inputs[0], is_exact=walk.is_exact and operation.name == "avg_pool2d")
+    if not walk.placement.is_mean:  # the mean of a pooled map is, away from its border, the mean of the map
+        start = tuple(place * stride - pad for place, pad in zip(walk.placement.start, padding, strict=True))
+        placement = Placement(walk.placement.stride * stride, (start[0], start[1]))
+        reached = replace(reached, array=spread_over_pool(walk.array, kernel, stride), placement=placement)
+    yield reached
+
+
+def _through_mean(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    """A mean over a whole map is read as one number; an adaptive pooling between is an average pooling of equal windows."""
+    before, after = trace.shapes[operation.inputs[0]], trace.shapes[operation.output]
+    reached = replace(walk, value=operation.inputs[0])
+    if len(before) != 4 or before == after:
+        yield reached
+    elif len(after) != 4 or after[2:] == (1, 1):
+        yield replace(reached, placement=Placement(is_mean=True))
+    elif before[2] % after[2] == 0 and before[2] // after[2] == before[3] // after[3]:
+        side = before[2] // after[2]
+        start = (walk.placement.start[0] * side, walk.placement.start[1] * side)
+        array = spread_over_pool(walk.array, (side, side), side)
+        yield replace(reached, array=array, placement=Placement(walk.placement.stride * side, start))
+
+
+def _through_padding(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
+    left, _right, top, *_rest = [*operation.arguments[1], 0, 0]
+    start = (walk.placement.start[0] - top, walk.placement.start[1] - left)
+    yield replace(walk, value=operation.inputs[0], placement=replace(walk.placement, start=start))
 
 
 def _through_nonlinearity(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
-    yield _Walk(operation.inputs[0], walk.array, is_exact=False)
+    yield replace(walk, value=operation.inputs[0], is_exact=False)
 
 
 def _unchanged(_trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
-    yield _Walk(operation.inputs[0], walk.array, walk.is_exact)
+    yield replace(walk, value=operation.inputs[0])
 
 
 def _through_view(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
     # A fifth axis regroups the channels (shuffles): the walk would name the wrong units, so it ends here.
     if 5 in {len(trace.shapes[operation.inputs[0]]), len(trace.shapes[operation.output])}:
         return
-    yield _Walk(operation.inputs[0], _unflatten(trace, operation, walk.array), walk.is_exact)
+    yield replace(walk, value=operation.inputs[0], array=_unflatten(trace, operation, walk.array))
 
 
 def _split(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
@@ -209,7 +255,7 @@ def _split(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
     array = _as_full(walk.array)
     for value in operation.inputs:
         stop = start + trace.shapes[value][1]
-        yield _Walk(value, array[:, start:stop], walk.is_exact)
+        yield replace(walk, value=value, array=array[:, start:stop])
         start = stop
 
 
@@ -236,37 +282,29 @@ def _scale(trace: Trace, operation: Operation, walk: _Walk) -> Iterator[_Walk]:
         factor = others[0] if others else 1.0
         constant = trace.constant(factor)
         gain = np.asarray(factor, dtype=float).reshape(1) if constant is None else constant.detach().double().numpy()
-        yield _Walk(operation.inputs[0], _scaled(walk.array, 1 / gain if operation.name == "div" else gain), walk.is_exact)
+        yield replace(walk, value=operation.inputs[0], array=_scaled(walk.array, 1 / gain if operation.name == "div" else gain))
         return
     shape = trace.shapes[walk.value]
     for value in operation.inputs:
         if trace.shapes[value] == shape:
-            yield _Walk(value, walk.array, is_exact=False)
+            yield replace(walk, value=value, is_exact=False)
             return
 
 
-def _pool_size(operation: Operation) -> tuple[int, int]:
-    kernel = max(operation.arguments[1])
-    stride = max(operation.arguments[2]) if len(operation.arguments) > 2 and operation.arguments[2] else kernel
-    return kernel, stride
-
-
-def spread_over_pool(array: np.ndarray, kernel: int, stride: int) -> np.ndarray:
+def spread_over_pool(array: np.ndarray, kernel: tuple[int, int], stride: int) -> np.ndarray:
     """Return the kernels as they read the map before a pooling: each weight spread over the window it averages.
 
     Args:
         array: `[..., height, width]`.
-        kernel: Side of the pooling window.
+        kernel: Height and width of the pooling window.
         stride: Of the pooling.
     """
     height, width = array.shape[-2:]
-    size = ((height - 1) * stride + kernel, (width - 1) * stride + kernel)
-    spread = np.zeros((*array.shape[:-2], *size), dtype=array.dtype)
-    share = array / (kernel * kernel)
-    for y in range(height):
-        for x in range(width):
-            window = (..., slice(y * stride, y * stride + kernel), slice(x * stride, x * stride + kernel))
-            spread[window] += share[..., y, x][..., None, None]
+    spread = np.zeros((*array.shape[:-2], (height - 1) * stride + kernel[0], (width - 1) * stride + kernel[1]), array.dtype)
+    share = array / (kernel[0] * kernel[1])
+    for y in range(kernel[0]):
+        for x in range(kernel[1]):
+            spread[..., y : y + (height - 1) * stride + 1 : stride, x : x + (width - 1) * stride + 1 : stride] += share
     return spread
 
 
@@ -285,7 +323,8 @@ _STEPS: dict[str, _Step] = {
     **dict.fromkeys(("native_batch_norm", "native_group_norm", "native_layer_norm"), _through_norm),
     **dict.fromkeys(("mul", "div"), _scale),
     **dict.fromkeys(("avg_pool2d", "max_pool2d_with_indices"), _through_pool),
-    **dict.fromkeys(("mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"), _unchanged),
+    **dict.fromkeys(("mean", "_adaptive_avg_pool2d", "adaptive_avg_pool2d"), _through_mean),
+    "constant_pad_nd": _through_padding,
     **dict.fromkeys(NONLINEARITIES, _through_nonlinearity),
     # Kernels count units and map positions, not axes.
     **dict.fromkeys(("permute", "transpose"), _unchanged),

@@ -68,12 +68,14 @@ class TracedModel(ModelAdapter):
     def layers(self) -> tuple[LayerSpec, ...]:
         """Return every layer in order of execution, with the layers directly before and after."""
         if self._layers is None:
-            inputs = {name: self._inputs(name) for name in self._points}
+            sources = {name: self._sources(name) for name in self._points}
+            merges = {name for name, point in self._points.items() if point.spec.operation in {"add", "concat"}}
             self._layers = tuple(
                 replace(
                     point.spec,
-                    inputs=tuple(inputs[name]),
-                    outputs=tuple(other for other in self._points if name in inputs[other]),
+                    # A stream or concat point is a view of the layers with parameters, never an input beside them.
+                    inputs=tuple(source for source in sources[name] if source not in merges),
+                    outputs=tuple(other for other in self._points if name in sources[other] and not {name, other} <= merges),
                 )
                 for name, point in self._points.items()
             )
@@ -91,10 +93,9 @@ class TracedModel(ModelAdapter):
             raise UsageError(f"No module's output is the pre-activation of {name!r}. Choose another layer.")
         return found.module
 
-    def _inputs(self, name: str) -> list[str]:
-        """Return the layers with parameters directly before; a stream or concat point is a view of them, never one itself."""
-        links = incoming_weights(self.trace, self._points, name, num_units=1)
-        return [link.source for link in links if self._points[link.source].spec.operation not in {"add", "concat"}]
+    def _sources(self, name: str) -> list[str]:
+        """Return the layers with parameters directly before, and the stream and concat points on the way to them."""
+        return [link.source for link in incoming_weights(self.trace, self._points, name, num_units=1)]
 
     def weights_between(self, source: str, target: str) -> LinkWeights:
         """Return the weights from a layer to one directly after it.

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.circuits.graph import MERGES, squares_and_sums
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
@@ -36,6 +37,7 @@ class PartnerWeight:
             or a concatenation, which hold the others again, share a whole of their own.
         contribution: `norm` times the standard deviation of the source's activation over the images: how much the weight moves
             the target on data. None where the images were not seen.
+        gross: Sum of the absolute weights of all paths between the two: where it is much larger than the norm, paths cancel.
     """
 
     layer: str
@@ -44,9 +46,10 @@ class PartnerWeight:
     sum: float
     share: float | None = None
     contribution: float | None = None
+    gross: float | None = None
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=2048)
 def _open(path: Path) -> Kernels | None:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -90,12 +93,34 @@ def all_partners(
         unit: The unit.
         direction: `inputs` or `outputs`.
     """
+    return ranked(_partners(reader, catalog, layer, unit, direction, None), "norm")
+
+
+def strongest_partners(
+    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, limit: int
+) -> list[PartnerWeight]:
+    """Return the first of `all_partners` without making the others.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` or `outputs`.
+        limit: How many.
+    """
+    return ranked(_partners(reader, catalog, layer, unit, direction, limit), "norm")[:limit]
+
+
+def _partners(
+    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, limit: int | None
+) -> list[PartnerWeight]:
     tables = [_table(reader, catalog, link, unit, direction) for link in links_of(catalog, layer, direction)]
     direct = sum(float(table.squares.sum()) for table in tables if not table.is_view)
     found: list[PartnerWeight] = []
     for table in tables:
-        found += table.partners(float(table.squares.sum()) if table.is_view else direct)
-    return ranked(found, "norm")
+        found += table.partners(float(table.squares.sum()) if table.is_view else direct, limit)
+    return found
 
 
 def ranked(partners: Iterable[PartnerWeight], ranking: Ranking, *, is_ascending: bool = False) -> list[PartnerWeight]:
@@ -129,43 +154,89 @@ def count_for_most(partners: Iterable[PartnerWeight]) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """The weights between a unit and the units of one partner layer; all arrays are `[partner]`."""
+class PartnerTable:
+    """The weights between a unit and the units of one partner layer; all arrays are `[partner]`.
+
+    Attributes:
+        layer: Name of the partner layer.
+        is_view: Whether it is a stream or a concatenation, whose units repeat those of the layers that make it.
+        units: Indices of the partners.
+        squares: Squared L2 norms of the kernels.
+        sums: Signed sums of the kernels.
+        gross: Sums of the absolute weights of all paths; of the absolute kernel for a direct link.
+        spreads: Standard deviations of the sources' activations; NaN where the images were not seen.
+    """
 
     layer: str
     is_view: bool
     units: Sequence[int]
     squares: NDArray[np.float64]
     sums: NDArray[np.float64]
+    gross: NDArray[np.float64]
     spreads: NDArray[np.float64]
 
-    def partners(self, total: float) -> list[PartnerWeight]:
-        """Return the partners, given the squared norm that their shares are of."""
-        norms = np.sqrt(self.squares)
-        shares = self.squares / total if total > 0 else np.zeros_like(self.squares)
-        contributions = norms * self.spreads
+    def partners(self, total: float, limit: int | None = None) -> list[PartnerWeight]:
+        """Return the partners, given the squared norm that their shares are of.
+
+        Args:
+            total: Squared norm of all weights that count together.
+            limit: Only the strongest; the others are not made.
+        """
+        chosen = np.arange(len(self.squares))
+        if limit is not None and limit < len(chosen):
+            chosen = np.argsort(-self.squares, kind="stable")[:limit]
+        squares = self.squares[chosen]
+        norms = np.sqrt(squares)
+        shares = squares / total if total > 0 else np.zeros_like(squares)
+        contributions = norms * self.spreads[chosen]
+        columns = (chosen, norms, self.sums[chosen], shares, contributions, self.gross[chosen])
+        lists: list[list[Any]] = [column.tolist() for column in columns]
         return [
-            PartnerWeight(self.layer, unit, norm, total_sum, share, None if np.isnan(moved) else moved)
-            for unit, norm, total_sum, share, moved in zip(
-                self.units, norms.tolist(), self.sums.tolist(), shares.tolist(), contributions.tolist(), strict=True
-            )
+            PartnerWeight(self.layer, self.units[place], norm, total_sum, share, None if np.isnan(moved) else moved, gross)
+            for place, norm, total_sum, share, moved, gross in zip(*lists, strict=True)
         ]
 
 
-def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> _Table:
+def table_of_kernels(layer: str, is_view: bool, units: Sequence[int], kernels: Kernels, spreads: Kernels) -> PartnerTable:
+    """Return the table of some kernels.
+
+    Args:
+        layer: Name of the partner layer.
+        is_view: Whether it is a stream or a concatenation.
+        units: The partners.
+        kernels: `[partner, height, width]`.
+        spreads: Standard deviations of the sources' activations `[partner]`.
+    """
+    exact = np.asarray(kernels, np.float64)
+    squares, sums = squares_and_sums(exact)
+    return PartnerTable(layer, is_view, units, squares, sums, np.abs(exact).sum(axis=(-2, -1)), spreads)
+
+
+def spreads_of(reader: AtlasReader, source: LayerRecord, units: Sequence[int]) -> NDArray[np.float64]:
+    """Return the standard deviation of the activation of some units over the images, NaN where it is not known."""
+    spread = reader.metric(source, "std") if len(units) > 1 else _one_metric(reader, source, units, "std")
+    return np.array([spread.get(unit, np.nan) for unit in units], np.float64)
+
+
+def _one_metric(reader: AtlasReader, layer: LayerRecord, units: Sequence[int], name: str) -> dict[int, float]:
+    found = {unit: values.get(name) for unit, values in reader.metrics(layer, units).items()}
+    return {unit: value for unit, value in found.items() if value is not None}
+
+
+def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> PartnerTable:
     layer = link.source if direction == "inputs" else link.target
-    is_view = catalog.layers[layer].spec.operation in {"add", "concat"}
+    is_view = catalog.layers[layer].spec.operation in MERGES
     array = weights_of(reader, link)
     if array is None:
-        nothing = np.zeros(0)
-        return _Table(layer, is_view, [], nothing, nothing, nothing)
+        return table_of_kernels(layer, is_view, [], np.zeros((0, 1, 1)), np.zeros(0))
     if link.layout == "diagonal":
-        units, kernels = [unit], np.array(array[unit : unit + 1], np.float64)
+        units, kernels = [unit], array[unit : unit + 1]
     else:
-        kernels = np.array(array[unit] if direction == "inputs" else array[:, unit], np.float64)
+        kernels = array[unit] if direction == "inputs" else array[:, unit]
         units = list(range(len(kernels)))
-    flat = kernels.reshape(len(kernels), -1)
-    spread = reader.metric(catalog.layers[link.source], "std")
-    sources = units if direction == "inputs" else [unit] * len(units)
-    spreads = np.array([spread.get(source, np.nan) for source in sources], np.float64)
-    return _Table(layer, is_view, units, (flat * flat).sum(axis=1), flat.sum(axis=1), spreads)
+    source = catalog.layers[link.source]
+    if direction == "inputs":
+        spreads = spreads_of(reader, source, units)
+    else:
+        spreads = np.full(len(units), spreads_of(reader, source, [unit])[0])
+    return table_of_kernels(layer, is_view, units, kernels, spreads)

@@ -20,7 +20,6 @@ from precompute.store.records import (
     Catalog,
     CoverageRecord,
     DatasetRecord,
-    EdgeRecord,
     LayerRecord,
     ModelRecord,
     ProgressRecord,
@@ -66,22 +65,6 @@ _STRONGEST_EXAMPLES = select(
     schema.artifact.c.layer_id == bindparam("layer"),
     schema.artifact.c.unit_index.in_(_UNITS),
     schema.artifact.c.kind == "examples",
-)
-_EDGES = (
-    select(
-        schema.edge.c.unit_index.label("unit"),
-        schema.edge.c.direction,
-        schema.edge.c.partner_layer_id.label("partner_layer"),
-        schema.edge.c.partner_unit_index.label("partner_unit"),
-        schema.edge.c.norm,
-        schema.edge.c.sum,
-    )
-    .where(
-        schema.edge.c.layer_id == bindparam("layer"),
-        schema.edge.c.unit_index.in_(_UNITS),
-        schema.edge.c.direction == bindparam("direction"),
-    )
-    .order_by(schema.edge.c.norm.desc(), schema.edge.c.partner_layer_id, schema.edge.c.partner_unit_index)
 )
 
 
@@ -257,13 +240,6 @@ class AtlasReader:
             table.c.kind, table.c.position
         )
         return [artifact_of_row(row) for row in self.all(query)]
-
-    def edges(self, layer: LayerRecord, units: Iterable[int], direction: str) -> dict[int, list[EdgeRecord]]:
-        """Return the strongest partners of some units in one direction over all partner layers, strongest first."""
-        found: dict[int, list[EdgeRecord]] = {}
-        for row in self.all(_EDGES, layer=layer.row, units=list(units), direction=direction):
-            found.setdefault(row["unit"], []).append(EdgeRecord(**row))
-        return found
 
     def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
         """Return what the small pictures of some units are made of; units with nothing yet are left out."""

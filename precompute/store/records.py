@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from precompute.domain import LayerSpec
+from precompute.domain import LayerSpec, Placement
 from precompute.errors import UnknownName
 
 Json = dict[str, Any]
@@ -72,15 +72,24 @@ class LinkRecord:
     kernel_shape: tuple[int, ...] | None
     layout: str | None
     blob_sha256: str | None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """A model with all its layers and links; small, and kept until the atlas changes."""
+    """A model with all its layers and links; small, and kept until the atlas changes.
+
+    Attributes:
+        model: The model.
+        layers: By name, in order of execution.
+        links: In order of execution of their targets.
+        held: What was computed from it, kept as long as it is.
+    """
 
     model: ModelRecord
     layers: Mapping[str, LayerRecord]
     links: tuple[LinkRecord, ...]
+    held: dict[Any, Any] = field(default_factory=dict[Any, Any], compare=False, repr=False)
 
     def layer(self, name: str) -> LayerRecord:
         """Return the layer of that name.
@@ -100,7 +109,11 @@ class Catalog:
 
     def link(self, source: str, target: str) -> LinkRecord | None:
         """Return the link between two layers, or None where they are not directly connected."""
-        return next((link for link in self.links if link.source == source and link.target == target), None)
+        return self._links_by_ends.get((source, target))
+
+    @cached_property
+    def _links_by_ends(self) -> dict[tuple[str, str], LinkRecord]:
+        return {(link.source, link.target): link for link in self.links}
 
 
 @dataclass(frozen=True)
@@ -141,18 +154,6 @@ class ArtifactRecord:
     payload: Json
     blob_name: str | None
     run_id: str
-
-
-@dataclass(frozen=True)
-class EdgeRecord:
-    """The weight between a unit and one of its strongest partners."""
-
-    unit: int
-    direction: str
-    partner_layer: int
-    partner_unit: int
-    norm: float
-    sum: float
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,14 @@ def link_of_row(row: Row, names: Mapping[int, str]) -> LinkRecord:
         kernel_shape=None if row["kernel_shape"] is None else tuple(row["kernel_shape"]),
         layout=row["layout"],
         blob_sha256=row["blob_sha256"],
+        placement=None if row["placement"] is None else placement_of(row["placement"]),
     )
+
+
+def placement_of(found: Json) -> Placement:
+    """Return where kernels lie, from its JSON."""
+    y, x = found["start"]
+    return Placement(found["stride"], (y, x), found["is_mean"])
 
 
 def stimulus_of_row(row: Row) -> StimulusRecord:

@@ -6,7 +6,6 @@
     layer   n--n layer  (layer_link)      which layer is directly before which, with the whole array of weights (`.npy`)
     unit    1--n unit_metric              numbers that one sorts and filters by
     unit    1--n artifact                 every other result: technique, kind, position, JSON payload, blob
-    unit    1--n edge                     the strongest partners, both ways
     stimulus 1--n top_stimulus            which units an image is a top example of
     run                                   code version, settings, seed, device and times of a build
     task                                  the ledger: what is done, failed (with the error) or to do
@@ -44,7 +43,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -165,6 +164,7 @@ layer_link = Table(
     Column("is_exact", Integer),  # 1 exact, 0 linearised; null until the weights are built
     Column("kernel_shape", JSON),  # [height, width]
     Column("layout", String),  # `full`: array [target, source, height, width]; `diagonal`: [unit, height, width], unit to itself
+    Column("placement", JSON),  # {"stride", "start": [y, x], "is_mean"}: where the kernels lie on the source's map
     _reference("blob_sha256", "blob.sha256"),
     PrimaryKeyConstraint("source_layer_id", "target_layer_id"),
 )
@@ -214,21 +214,6 @@ top_stimulus = Table(
     Column("activation", Float, nullable=False),
     PrimaryKeyConstraint("layer_id", "unit_index", "rank"),
     Index("top_stimulus_by_stimulus", "stimulus_index", "layer_id", "rank", "unit_index"),
-    sqlite_with_rowid=False,
-)
-
-edge = Table(
-    "edge",
-    metadata,
-    _reference("layer_id", "layer.id", nullable=False),
-    Column("unit_index", Integer, nullable=False),
-    Column("direction", String, nullable=False),  # inputs | outputs
-    Column("rank", Integer, nullable=False),
-    _reference("partner_layer_id", "layer.id", nullable=False),
-    Column("partner_unit_index", Integer, nullable=False),
-    Column("norm", Float, nullable=False),
-    Column("sum", Float, nullable=False),
-    PrimaryKeyConstraint("layer_id", "unit_index", "direction", "partner_layer_id", "rank"),
     sqlite_with_rowid=False,
 )
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +14,7 @@ from typing import IO, Any
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from precompute.domain import Artifact, BlobData, Edge, LayerLink, Result, TopStimulus, UnitMetric
+from precompute.domain import Artifact, BlobData, LayerLink, Result, UnitMetric
 from precompute.errors import AtlasError
 from precompute.store import schema
 from precompute.store.blobs import BlobStore
@@ -218,7 +219,7 @@ def _lock(atlas: Path) -> IO[str]:
     return file
 
 
-_RESULT_TABLES = (schema.layer_link, schema.artifact, schema.unit_metric, schema.top_stimulus, schema.edge)
+_RESULT_TABLES = (schema.layer_link, schema.artifact, schema.unit_metric, schema.top_stimulus)
 
 
 def _plain(error: OperationalError, atlas: Path) -> AtlasError:
@@ -241,7 +242,7 @@ def _row_of(result: Result, layer_ids: Mapping[str, int], run_id: str, sha256: s
     if isinstance(result, LayerLink):
         ends = {"source_layer_id": layer_ids[result.source], "target_layer_id": layer_ids[result.target]}
         shape = {"is_exact": int(result.is_exact), "kernel_shape": list(result.kernel_shape), "layout": result.layout}
-        return schema.layer_link, ends | shape | {"blob_sha256": sha256}
+        return schema.layer_link, ends | shape | {"placement": asdict(result.placement), "blob_sha256": sha256}
     layer_id = layer_ids[result.layer]
     unit = -1 if result.unit is None else result.unit
     key: dict[str, Any] = {"layer_id": layer_id, "unit_index": unit}
@@ -250,17 +251,8 @@ def _row_of(result: Result, layer_ids: Mapping[str, int], run_id: str, sha256: s
         return schema.artifact, key | about | {"payload": dict(result.payload), "blob_sha256": sha256, "run_id": run_id}
     if isinstance(result, UnitMetric):
         return schema.unit_metric, key | {"metric": result.metric, "value": result.value}
-    if isinstance(result, TopStimulus):
-        found = {"stimulus_index": result.stimulus, "rank": result.rank, "activation": result.activation}
-        return schema.top_stimulus, key | found
-    edge: Edge = result
-    partner = {
-        "direction": edge.direction,
-        "rank": edge.rank,
-        "partner_layer_id": layer_ids[edge.partner_layer],
-        "partner_unit_index": edge.partner_unit,
-    }
-    return schema.edge, key | partner | {"norm": edge.norm, "sum": edge.sum}
+    found = {"stimulus_index": result.stimulus, "rank": result.rank, "activation": result.activation}
+    return schema.top_stimulus, key | found
 
 
 def _replace(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -16,20 +16,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 
-from precompute.domain import BlobData, Edge, LayerLink, Result
-from precompute.models.base import LinkWeights
+from precompute.domain import BlobData, LayerLink, Result
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
-
-NUM_PARTNERS = 20
 
 
 @TECHNIQUES.register("weights")
 class Weights(Technique):
-    """Kernels between directly connected layers, whole, and each unit's strongest partners both ways."""
+    """Kernels between directly connected layers, whole."""
 
     name = "weights"
     title = "Weights"
@@ -51,15 +47,13 @@ class Weights(Technique):
         return items
 
     def compute(self, context: Context, item: WorkItem) -> Iterator[Result]:
-        """Yield the array of each link into the layer, and the strongest partners from both ends."""
+        """Yield the array of each link into the layer; partners from both ends, and paths, are read from it."""
         chosen = {layer.name for layer in context.layers}
         for source in sources_of(context, item.layer):
             if source in chosen:
                 link = context.adapter.weights_between(source, item.layer)
                 shape = (int(link.array.shape[-2]), int(link.array.shape[-1]))
-                yield LayerLink(source, item.layer, link.is_exact, shape, link.layout, _as_npy(link.array))
-                yield from _strongest(link, "inputs")
-                yield from _strongest(link, "outputs")
+                yield LayerLink(source, item.layer, link.is_exact, shape, link.layout, link.placement, _as_npy(link.array))
 
 
 def sources_of(context: Context, layer: str) -> list[str]:
@@ -67,22 +61,6 @@ def sources_of(context: Context, layer: str) -> list[str]:
     spec = context.adapter.layer(layer)
     streams = [other.name for other in context.layers if other.operation in {"add", "concat"} and layer in other.outputs]
     return [*spec.inputs, *streams]
-
-
-def _strongest(link: LinkWeights, direction: Literal["inputs", "outputs"]) -> Iterator[Edge]:
-    norm = np.sqrt(np.square(link.array, dtype=np.float64).sum(axis=(-2, -1)))
-    total = link.array.sum(axis=(-2, -1), dtype=np.float64)
-    is_inputs = direction == "inputs"
-    here, there = (link.target, link.source) if is_inputs else (link.source, link.target)
-    if link.layout == "diagonal":
-        for unit in range(len(norm)):
-            yield Edge(here, unit, direction, there, unit, 0, float(norm[unit]), float(total[unit]))
-        return
-    norm, total = (norm, total) if is_inputs else (norm.T, total.T)
-    order = np.argsort(-norm, axis=1, kind="stable")[:, :NUM_PARTNERS]
-    for unit in range(len(norm)):
-        for rank, partner in enumerate(order[unit]):
-            yield Edge(here, unit, direction, there, int(partner), rank, float(norm[unit, partner]), float(total[unit, partner]))
 
 
 def _as_npy(array: np.ndarray) -> BlobData:

@@ -7,20 +7,23 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from precompute import pipeline
 from precompute.cli import main
-from precompute.domain import BlobData
+from precompute.domain import BlobData, Placement
 from precompute.errors import AtlasError, PublicError, UnknownName, UsageError
 from precompute.interest import order_of_interest, order_of_turns
 from precompute.pipeline import build
 from precompute.planning import BuildOptions, choose_layers, parse_units
+from precompute.store.arrays import Direction, all_partners
 from precompute.store.blobs import BlobStore
+from precompute.store.reader import AtlasReader
 from precompute.store.verify import verify
 from precompute.store.writer import AtlasWriter
 from tests.dump import dump
@@ -105,22 +108,24 @@ def test_one_changed_byte_is_found_and_named(options: BuildOptions, capsys: pyte
 
 def test_edges_are_equal_from_both_ends_and_equal_to_the_array(options: BuildOptions) -> None:
     build(options)
-    connection = sqlite3.connect(options.atlas / "atlas.db")
-    names = dict(connection.execute("SELECT id, name FROM layer"))
-    edges = connection.execute(
-        "SELECT layer_id, unit_index, direction, partner_layer_id, partner_unit_index, norm, sum FROM edge"
-    ).fetchall()
+    reader = AtlasReader(options.atlas)
+    catalog = reader.catalog("net", reader.revision())
     model = tiny()
     seen: dict[tuple[str, int, str, int], tuple[float, float]] = {}
-    for layer, unit, direction, partner_layer, partner, norm, total in edges:
-        here, there = (names[layer], unit), (names[partner_layer], partner)
-        source, target = (there, here) if direction == "inputs" else (here, there)
-        link = model.weights_between(source[0], target[0])
-        kernel = link.array[target[1]] if link.layout == "diagonal" else link.array[target[1], source[1]]
-        assert norm == pytest.approx(np.linalg.norm(kernel.astype(np.float64)), rel=1e-6)
-        assert total == pytest.approx(kernel.sum(dtype=np.float64), rel=1e-5, abs=1e-7)
-        assert seen.setdefault((*source, *target), (norm, total)) == (norm, total)
+    for layer, direction in product(catalog.layers.values(), get_args(Direction)):
+        for unit in range(layer.spec.num_units):
+            for partner in all_partners(reader, catalog, layer, unit, direction):
+                ends = (partner.layer, partner.unit), (layer.name, unit)
+                source, target = ends if direction == "inputs" else ends[::-1]
+                link = model.weights_between(source[0], target[0])
+                kernel = link.array[target[1]] if link.layout == "diagonal" else link.array[target[1], source[1]]
+                assert partner.norm == pytest.approx(np.linalg.norm(kernel.astype(np.float64)), rel=1e-12)
+                assert partner.sum == pytest.approx(kernel.sum(dtype=np.float64), rel=1e-9, abs=1e-12)
+                assert seen.setdefault((*source, *target), (partner.norm, partner.sum)) == (partner.norm, partner.sum)
     assert len(seen) > 200
+    placed = catalog.link("stem", "right")
+    assert placed is not None
+    assert placed.placement == Placement(1, (-1, -1))
 
 
 def test_layers_can_be_added_later_and_other_weights_are_refused(options: BuildOptions) -> None:
@@ -155,7 +160,7 @@ def test_atlas_of_a_newer_schema_is_left_alone(options: BuildOptions) -> None:
     build(replace(options, layers=("stem",)))
     with sqlite3.connect(options.atlas / "atlas.db") as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(AtlasError, match="schema 99, newer than this unitscope's 1: install a newer unitscope"):
+    with pytest.raises(AtlasError, match="schema 99, newer than this unitscope's 2: install a newer unitscope"):
         build(options)
 
 

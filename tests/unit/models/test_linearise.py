@@ -117,4 +117,4 @@ def test_classifier_reads_the_mean_of_the_map() -> None:
 
 def test_pooling_spreads_each_weight_over_its_window() -> None:
     kernel = np.array([[[1.0, 3.0]]])
-    np.testing.assert_allclose(spread_over_pool(kernel, 2, 2), [[[0.25, 0.25, 0.75, 0.75], [0.25, 0.25, 0.75, 0.75]]])
+    np.testing.assert_allclose(spread_over_pool(kernel, (2, 2), 2), [[[0.25, 0.25, 0.75, 0.75], [0.25, 0.25, 0.75, 0.75]]])

@@ -1,0 +1,39 @@
+"""Routes in addresses: the layers that paths between two layers go over."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from app import urls
+from precompute.errors import UsageError
+from precompute.store.expanded import Route, routes_between, weight_graph
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog
+
+MAX_ROUTES = 24
+
+
+def read_route(reader: AtlasReader, catalog: Catalog, text: str, source: str, target: str) -> Route | None:
+    """Return the route that a query parameter names, or None where it is empty: all paths together.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        text: Names of the layers between, with commas; `direct` for none between.
+        source: The earlier layer.
+        target: The later layer.
+
+    Raises:
+        UsageError: No path takes these steps.
+    """
+    if not text:
+        return None
+    route = () if text == "direct" else tuple(text.split(","))
+    stops = [source, *route, target]
+    graph = weight_graph(reader, catalog)
+    links = {(link.source, link.target) for link in graph.links_between(source, target)}
+    if not set(pairwise(stops)) <= links:
+        known = [urls.route_text(found) or "" for found in routes_between(reader, catalog, source, target, MAX_ROUTES)[0]]
+        listed = "; ".join(known[:8]) or "none"
+        raise UsageError(f"route={text[:200]!r} does not lead from {source} to {target}. Routes that do: {listed}.")
+    return route

@@ -1,0 +1,172 @@
+"""The layers of a model as a graph whose links carry weights: what expanded weights, paths and motifs are computed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.domain import Placement
+
+Array = NDArray[Any]
+MERGES = frozenset({"add", "concat"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer.
+
+    Attributes:
+        name: Of the layer.
+        num_units: How many units it has.
+        is_merge: Whether it is a stream or a concatenation: a view of the layers that make it, which no path goes through.
+        is_linear: Whether its activation is its pre-activation: no nonlinearity follows.
+    """
+
+    name: str
+    num_units: int
+    is_merge: bool = False
+    is_linear: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """The weights from one layer to one directly after it.
+
+    Attributes:
+        source, target: Names of the layers.
+        placement: Where the kernels lie on the source's map.
+        is_exact: Whether nothing but linear operations lies between.
+        load: Returns the array: `[target, source, height, width]`, or `[unit, height, width]`, each unit to itself.
+    """
+
+    source: str
+    target: str
+    placement: Placement
+    is_exact: bool
+    load: Callable[[], Array]
+
+
+class WeightGraph:
+    """All layers and links of a model.
+
+    Args:
+        nodes: The layers in order of execution.
+        links: The links that have weights.
+    """
+
+    def __init__(self, nodes: Sequence[Node], links: Iterable[Link]) -> None:
+        self.nodes: Mapping[str, Node] = {node.name: node for node in nodes}
+        self.order = {node.name: place for place, node in enumerate(nodes)}
+        self.links = tuple(links)
+
+    @cached_property
+    def _into(self) -> dict[str, list[Link]]:
+        found: dict[str, list[Link]] = {}
+        for link in self.links:
+            found.setdefault(link.target, []).append(link)
+        return found
+
+    def links_into(self, target: str, source: str | None = None) -> list[Link]:
+        """Return the links into a layer that paths may take: those from layers with parameters, and those from `source`.
+
+        A stream or concatenation repeats what the layers that make it give; only a path that begins there reads it.
+        """
+        found = self._into.get(target, [])
+        return [link for link in found if link.source == source or not self.nodes[link.source].is_merge]
+
+    def links_between(self, source: str, target: str, route: Sequence[str] | None = None) -> list[Link]:
+        """Return every link on a path from one layer to another, the last first.
+
+        Args:
+            source: The earlier layer.
+            target: The later layer.
+            route: Only the path over these layers, in order of execution, `source` and `target` left out.
+        """
+        if route is not None:
+            stops = [source, *route, target]
+            steps = set(pairwise(stops))
+            chosen = [link for link in self.links if (link.source, link.target) in steps]
+            return sorted(chosen, key=lambda link: -self.order[link.target])
+        reaching = self._reaching(source, target)
+        chosen = [link for name in reaching if name != source for link in self.links_into(name, source)]
+        return sorted(
+            (link for link in chosen if link.source in reaching), key=lambda link: (-self.order[link.target], link.source)
+        )
+
+    def _reaching(self, source: str, target: str) -> set[str]:
+        """Return the layers on paths from `source` to `target`, both with them; empty where there is no path."""
+        span = list(self.order)[self.order[source] + 1 : self.order[target] + 1]
+        forth = {source}
+        for name in span:
+            if any(link.source in forth for link in self.links_into(name, source)):
+                forth.add(name)
+        back = {target} & forth if span else set[str]()
+        for name in reversed(span):
+            if name in back:
+                back |= {link.source for link in self.links_into(name, source) if link.source in forth}
+        return back
+
+    def layers_before(self, target: str) -> list[str]:
+        """Return every layer that a path to `target` begins at, in order of execution."""
+        found: set[str] = set()
+        pending = [target]
+        while pending:
+            for link in self._into.get(pending.pop(), []):
+                if link.source not in found:
+                    found.add(link.source)
+                    pending.append(link.source)
+        return sorted(found, key=self.order.__getitem__)
+
+    def layers_after(self, source: str) -> list[str]:
+        """Return every layer that a path from `source` ends at, in order of execution."""
+        found: set[str] = {source}
+        for name in self.order:
+            if any(link.source in found for link in self._into.get(name, [])):
+                found.add(name)
+        return sorted(found - {source}, key=self.order.__getitem__)
+
+    def routes(self, source: str, target: str, limit: int) -> tuple[list[tuple[str, ...]], int]:
+        """Return the ways from one layer to another, as the layers between, the shortest first, and how many there are.
+
+        Args:
+            source: The earlier layer.
+            target: The later layer.
+            limit: How many are returned.
+        """
+        links = self.links_between(source, target)
+        count = {target: 1}
+        for link in links:
+            count[link.source] = count.get(link.source, 0) + count.get(link.target, 0)
+        into: dict[str, list[str]] = {}
+        for link in links:
+            into.setdefault(link.target, []).append(link.source)
+        found: list[tuple[str, ...]] = []
+        pending: list[tuple[str, ...]] = [()] if links else []
+        while pending and len(found) < limit:
+            steps = [(route, name) for route in pending for name in into.get(route[0] if route else target, [])]
+            found += [route for route, name in steps if name == source]
+            pending = [(name, *route) for route, name in steps if name != source][: 64 * limit]
+        return found[:limit], count.get(source, 0)
+
+    def is_exact(self, links: Iterable[Link]) -> bool:
+        """Tell whether a path over these links meets nothing but linear operations."""
+        chosen = list(links)
+        sources = {link.source for link in chosen}
+        inner = {link.target for link in chosen} & sources
+        return all(link.is_exact for link in chosen) and all(self.nodes[name].is_linear for name in inner)
+
+
+def squares_and_sums(array: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the squared L2 norm and the signed sum of each kernel, in float64.
+
+    Args:
+        array: `[..., height, width]`.
+    """
+    exact = array.astype(np.float64, copy=False)
+    return np.einsum("...hw,...hw->...", exact, exact), exact.sum(axis=(-2, -1))

@@ -1,0 +1,207 @@
+"""Weights between layers any number of layers apart, composed from the stored arrays when they are asked for, and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.circuits.expand import Expanded, expand_inputs, expand_outputs, gross_weights
+from precompute.circuits.graph import MERGES, Link, Node, WeightGraph
+from precompute.errors import AtlasError
+from precompute.store.arrays import (
+    Direction,
+    PartnerTable,
+    PartnerWeight,
+    kernel_between,
+    ranked,
+    spreads_of,
+    table_of_kernels,
+    weights_of,
+)
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog, LayerRecord, LinkRecord
+
+MAX_KEPT_BYTES = 256 << 20
+UnitKey = tuple[str, int]
+Route = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FoundKernel:
+    """The kernel between two units.
+
+    Attributes:
+        kernel: `[height, width]`, as it lies on the source's map.
+        is_exact: Whether nothing but linear operations lies between.
+    """
+
+    kernel: NDArray[np.float64]
+    is_exact: bool
+
+
+class _Kept:
+    """Answers that were asked for lately, bounded by their size."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: OrderedDict[Hashable, Expanded] = OrderedDict()
+        self._num_bytes = 0
+
+    def peek(self, key: Hashable) -> Expanded | None:
+        with self._lock:
+            found = self._found.get(key)
+            if found is not None:
+                self._found.move_to_end(key)
+            return found
+
+    def get(self, key: Hashable, make: Callable[[], Expanded]) -> Expanded:
+        found = self.peek(key)
+        if found is not None:
+            return found
+        made = make()
+        with self._lock:
+            self._found[key] = made
+            self._num_bytes += made.array.nbytes
+            while self._num_bytes > MAX_KEPT_BYTES and len(self._found) > 1:
+                self._num_bytes -= self._found.popitem(last=False)[1].array.nbytes
+        return made
+
+
+def weight_graph(reader: AtlasReader, catalog: Catalog) -> WeightGraph:
+    """Return the layers of a model and the links between them whose weights are there."""
+    found = catalog.held.get("weight graph")
+    if found is None:
+        nodes = [
+            Node(name, layer.spec.num_units, layer.spec.operation in MERGES, layer.spec.nonlinearity is None)
+            for name, layer in catalog.layers.items()
+        ]
+        links = [
+            Link(link.source, link.target, link.placement, bool(link.is_exact), partial(_load, reader, link))
+            for link in catalog.links
+            if link.blob_sha256 is not None and link.placement is not None
+        ]
+        found = catalog.held["weight graph"] = WeightGraph(nodes, links)
+    return found
+
+
+def _load(reader: AtlasReader, link: LinkRecord) -> NDArray[Any]:
+    array = weights_of(reader, link)
+    if array is None:
+        raise AtlasError(
+            f"The weights from {link.source} to {link.target} cannot be read. `unitscope verify` tells what is missing."
+        )
+    return array
+
+
+def layers_in_reach(reader: AtlasReader, catalog: Catalog, layer: str, direction: Direction) -> list[str]:
+    """Return every layer whose units have weights to those of a layer, any number of layers apart, in order of execution."""
+    graph = weight_graph(reader, catalog)
+    return graph.layers_before(layer) if direction == "inputs" else graph.layers_after(layer)
+
+
+def expanded_table(
+    reader: AtlasReader,
+    catalog: Catalog,
+    layer: LayerRecord,
+    unit: int,
+    direction: Direction,
+    other: str,
+    route: Route | None = None,
+) -> tuple[PartnerTable, bool]:
+    """Return the weights between a unit and all units of a layer any number of layers away, and whether they are exact.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` where the other layer comes before.
+        other: Name of the other layer.
+        route: Only the paths over these layers.
+
+    Raises:
+        UsageError: There is no path.
+    """
+    graph = weight_graph(reader, catalog)
+    source, target = (other, layer.name) if direction == "inputs" else (layer.name, other)
+    expanded = _expanded(reader, catalog, (layer.name, unit), direction, other, route)
+    units = list(range(expanded.array.shape[1]))
+    if direction == "inputs":
+        spreads = spreads_of(reader, catalog.layers[source], units)
+    else:
+        spreads = np.full(len(units), spreads_of(reader, layer, [unit])[0])
+    is_view = catalog.layers[other].spec.operation in MERGES
+    table = table_of_kernels(other, is_view, units, expanded.array[0], spreads)
+    gross = gross_weights(graph, source, target, unit, is_inputs=direction == "inputs", route=route)
+    return replace(table, gross=gross), expanded.is_exact
+
+
+def expanded_partners(
+    reader: AtlasReader,
+    catalog: Catalog,
+    layer: LayerRecord,
+    unit: int,
+    direction: Direction,
+    other: str,
+    route: Route | None = None,
+) -> list[PartnerWeight]:
+    """Return every unit of a layer any number of layers away as a partner, strongest norm first; see `expanded_table`."""
+    table, _ = expanded_table(reader, catalog, layer, unit, direction, other, route)
+    return ranked(table.partners(float(table.squares.sum())), "norm")
+
+
+def kernel_of(
+    reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, route: Route | None = None
+) -> FoundKernel | None:
+    """Return the kernel between two units, stored or composed, or None where there is none.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        source: Layer and index of the earlier unit.
+        target: Of the later one.
+        route: Only the paths over these layers.
+    """
+    link = catalog.link(source[0], target[0])
+    if link is not None and route is None:
+        kernel = kernel_between(reader, link, source[1], target[1])
+        return None if kernel is None else FoundKernel(kernel, bool(link.is_exact))
+    graph = weight_graph(reader, catalog)
+    if not graph.links_between(source[0], target[0], route):
+        return None
+    # Whichever end a page was made from, its kernels are there already.
+    from_source = _kept(catalog).peek((source, "outputs", target[0], route))
+    if from_source is not None:
+        return FoundKernel(from_source.array[0, target[1]], from_source.is_exact)
+    found = _expanded(reader, catalog, target, "inputs", source[0], route)
+    return FoundKernel(found.array[0, source[1]], found.is_exact)
+
+
+def _expanded(
+    reader: AtlasReader, catalog: Catalog, unit: UnitKey, direction: Direction, other: str, route: Route | None
+) -> Expanded:
+    graph = weight_graph(reader, catalog)
+
+    def make() -> Expanded:
+        if direction == "inputs":
+            return expand_inputs(graph, unit[0], [unit[1]], other, route=route)
+        return expand_outputs(graph, unit[0], [unit[1]], other, route=route)
+
+    return _kept(catalog).get((unit, direction, other, route), make)
+
+
+def _kept(catalog: Catalog) -> _Kept:
+    kept: _Kept = catalog.held.setdefault("expanded", _Kept())
+    return kept
+
+
+def routes_between(reader: AtlasReader, catalog: Catalog, source: str, target: str, limit: int) -> tuple[Sequence[Route], int]:
+    """Return the ways between two layers, as the layers between, the shortest first, and how many there are."""
+    return weight_graph(reader, catalog).routes(source, target, limit)
