@@ -192,7 +192,7 @@ class PartnerTable:
         columns = (chosen, norms, self.sums[chosen], shares, contributions, self.gross[chosen])
         lists: list[list[Any]] = [column.tolist() for column in columns]
         return [
-            PartnerWeight(self.layer, self.units[place], norm, total_sum, share, None if np.isnan(moved) else moved, gross)
+            PartnerWeight(self.layer, self.units[int(place)], norm, total_sum, share, None if np.isnan(moved) else moved, gross)
             for place, norm, total_sum, share, moved, gross in zip(*lists, strict=True)
         ]
 
