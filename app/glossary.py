@@ -66,6 +66,8 @@ TERMS = {
     "bottom": "The images with the lowest pre-activation: what the unit is most against.",
     "random": "Images drawn by chance: what the unit makes of an ordinary image.",
     "exact": "The layers are directly connected, so the weight is exactly what the network uses.",
+    "expanded": "The weights between layers that others lie between: kernels composed along every path and added up, "
+    "nonlinearities counted as if they were not there.",
     "linearised": "Something nonlinear lies between the layers; the weight is its linear part.",
     "status_ok": "The optimisation worked as usual.",
     "status_dead_start": "The picture could be changed, but none of several starts made the unit respond.",

@@ -24,7 +24,25 @@ class ListedPartner(Partner):
 
     share: Number = Field(description="Of the squared norm of all weights on this side, 0 to 1")
     contribution: Number = Field(description="norm times the standard deviation of the source's activation over the images")
+    gross: Number = Field(description="Sum of the absolute weights of all paths: where it is far above the norm, paths cancel")
     kernel_label: KernelLabel | None = Field(description="null for kernels of less than 3 x 3, or of more than 11")
+
+
+class RouteRow(Part):
+    """One way that paths between two layers take."""
+
+    layers: list[str] = Field(description="The layers between, in order of execution")
+    norm: Number = Field(description="L2 norm of all weights of the unit along it")
+    exact: bool
+    is_chosen: bool
+    links: Links
+
+
+class Routes(Part):
+    """The ways between two layers, the strongest first."""
+
+    items: list[RouteRow]
+    total: int = Field(description="How many there are; the shortest are listed")
 
 
 class PartnersPage(Context):
@@ -39,7 +57,10 @@ class PartnersPage(Context):
     total: int
     next: str | None
     query: dict[str, str]
-    layers: list[str] = Field(description="Layers in that direction")
+    layers: list[str] = Field(description="Layers directly before or after")
+    reach: list[str] = Field(description="All layers in that direction that weights lead to, any number of layers away")
+    is_expanded: bool = Field(description="Whether the weights are composed over the layers between")
+    routes: Routes | None = Field(description="The ways that the paths take, where the weights are composed")
     num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
     maximum: Number = Field(description="The largest single weight among the items: the scale of their pictures")
     links: Links

@@ -1,0 +1,97 @@
+"""Partners any number of layers away: every unit is listed, both ends agree, routes add up, and bad names say what exists."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+BASE = "/api/v1/models/tiny_a"
+
+
+def layers(client: TestClient) -> dict[str, dict[str, object]]:
+    return {layer["name"]: layer for layer in client.get(BASE).json()["layers"]}
+
+
+@pytest.fixture(scope="module")
+def ends(client: TestClient) -> tuple[str, str]:
+    """Return the first layer, and the last that weights lead to from it."""
+    first = next(iter(layers(client)))
+    reach = client.get(f"{BASE}/{first}/0/weights?direction=outputs").json()["reach"]
+    return first, reach[-1]
+
+
+def test_every_unit_of_a_distant_layer_is_a_partner(client: TestClient, ends: tuple[str, str]) -> None:
+    source, target = ends
+    page = client.get(f"{BASE}/{target}/1/weights?direction=inputs&layer={source}&limit=500").json()
+    assert page["is_expanded"]
+    assert sorted(item["unit"] for item in page["items"]) == list(range(layers(client)[source]["num_units"]))
+    assert sum(item["share"] for item in page["items"]) == pytest.approx(1)
+    assert [item["norm"] for item in page["items"]] == sorted((item["norm"] for item in page["items"]), reverse=True)
+    assert {item["exact"] for item in page["items"]} == {False}
+    for item in page["items"]:
+        assert item["gross"] >= abs(item["sum"]) * (1 - 1e-9)
+
+
+def test_both_ends_agree(client: TestClient, ends: tuple[str, str]) -> None:
+    source, target = ends
+    inputs = client.get(f"{BASE}/{target}/1/weights?direction=inputs&layer={source}&limit=500").json()["items"]
+    seen = next(item for item in inputs if item["unit"] == 2)
+    outputs = client.get(f"{BASE}/{source}/2/weights?direction=outputs&layer={target}&limit=500").json()["items"]
+    back = next(item for item in outputs if item["unit"] == 1)
+    for number in ("norm", "sum", "gross"):
+        assert back[number] == pytest.approx(seen[number], rel=1e-9)
+    assert back["kernel_shape"] == seen["kernel_shape"]
+    other = next(item for item in outputs if item["unit"] == 0)
+    assert other["norm"] != pytest.approx(seen["norm"], rel=1e-3)
+
+
+def test_routes_add_up_to_the_whole(client: TestClient, ends: tuple[str, str]) -> None:
+    source, target = ends
+    query = f"{BASE}/{target}/1/weights?direction=inputs&layer={source}&limit=500"
+    whole = {item["unit"]: item["sum"] for item in client.get(query).json()["items"]}
+    routes = client.get(query).json()["routes"]
+    assert routes["total"] == len(routes["items"]) > 1
+    parts = dict.fromkeys(whole, 0.0)
+    for row in routes["items"]:
+        page = client.get(f"/api/v1{row['links']['html']}").json()
+        assert [item["is_chosen"] for item in page["routes"]["items"]].count(True) == 1
+        for item in page["items"]:
+            parts[item["unit"]] += item["sum"]
+    for unit, total in whole.items():
+        assert parts[unit] == pytest.approx(total, rel=1e-9, abs=1e-12)
+
+
+def test_kernel_of_distant_units_is_drawn(client: TestClient, ends: tuple[str, str]) -> None:
+    source, target = ends
+    item = client.get(f"{BASE}/{target}/1/weights?direction=inputs&layer={source}").json()["items"][0]
+    answer = client.get(item["image"])
+    assert answer.status_code == 200
+    pixels = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+    assert pixels.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("direction=inputs&layer=nowhere", "nowhere"),
+        ("direction=inputs&route=direct", "'route' needs 'layer'"),
+        ("direction=inputs&layer={source}&route=nowhere", "Routes that do"),
+        ("route=direct", "'route' needs 'direction'"),
+    ],
+)
+def test_bad_questions_are_answered_with_what_exists(client: TestClient, ends: tuple[str, str], query: str, words: str) -> None:
+    source, target = ends
+    answer = client.get(f"{BASE}/{target}/1/weights?{query.format(source=source)}")
+    assert answer.status_code in (400, 404)
+    assert words in answer.json()["detail"]
+
+
+def test_page_without_scripts_lists_the_ways(client: TestClient, ends: tuple[str, str]) -> None:
+    source, target = ends
+    page = client.get(f"/models/tiny_a/{target}/1/weights?direction=inputs&layer={source}").text
+    assert "Composed over all layers between" in page
+    assert "Farther away" in page
