@@ -115,6 +115,11 @@ def sample_key(sample: Any) -> tuple[str, int, str | None]:
     return sample.layer, sample.index, sample.thumbnail
 
 
+def unit_keys(groups: Iterable[Any]) -> list[tuple[str, int, str | None]]:
+    """Return what the sheet needs of all units of some paths or motifs, each unit once."""
+    return list(dict.fromkeys(partner_key(unit) for group in groups for unit in group.units))
+
+
 def partner_key(partner: Any) -> tuple[str, int, str | None]:
     """Return what a sheet of small pictures needs to know of a partner."""
     return partner.layer, partner.unit, partner.thumbnail
@@ -182,6 +187,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sign": sign,
     "sample_key": sample_key,
     "partner_key": partner_key,
+    "unit_keys": unit_keys,
     "sample_key_in": sample_key_in,
     "html_address": html_address,
     "tail": tail,

@@ -68,6 +68,12 @@ TERMS = {
     "exact": "The layers are directly connected, so the weight is exactly what the network uses.",
     "expanded": "The weights between layers that others lie between: kernels composed along every path and added up, "
     "nonlinearities counted as if they were not there.",
+    "path_strength": "The product of the norms of the kernels along the path, or of each step's share of all that "
+    "comes into its unit.",
+    "weight_cosine": "1 where two units have the same weights up to a factor, 0 where they have nothing in common, "
+    "-1 where opposite.",
+    "motif_null": "The same weights, dealt out anew: the kernels into each unit to its sources, or the numbers of a kernel "
+    "to its places.",
     "linearised": "Something nonlinear lies between the layers; the weight is its linear part.",
     "status_ok": "The optimisation worked as usual.",
     "status_dead_start": "The picture could be changed, but none of several starts made the unit respond.",

@@ -43,6 +43,26 @@ def weights(model_id: str, layer_name: str, index: int, **query: object) -> str:
     return with_query(f"{unit(model_id, layer_name, index)}/weights", query)
 
 
+def paths(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of the paths from or to a unit."""
+    return with_query(f"{unit(model_id, layer_name, index)}/paths", query)
+
+
+def common(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of what a unit has in common with others."""
+    return with_query(f"{unit(model_id, layer_name, index)}/common", query)
+
+
+def similar(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of the units with similar weights."""
+    return with_query(f"{unit(model_id, layer_name, index)}/similar", query)
+
+
+def motifs(model_id: str, layer_name: str, **query: object) -> str:
+    """Return the address of the motifs in the weights into a layer."""
+    return with_query(f"{layer(model_id, layer_name)}/motifs", query)
+
+
 def stimulus(stimulus_id: int, **query: object) -> str:
     """Return the address of an image."""
     return with_query(f"/stimuli/{stimulus_id}", query)

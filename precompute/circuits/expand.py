@@ -5,7 +5,9 @@ the paths are added where they lie on the source's map. Nonlinearities between c
 exact only where there are none. With it goes the sum of the absolute weights of all paths: where that is large and the
 weight is small, paths cancel.
 
-All kernels hold for positions whose paths stay inside every map: padding is not seen.
+All kernels hold for positions whose paths stay inside every map: padding is not seen. A kernel that grows beyond what any
+position of the target can reach on the source's map is cut to that; where paths leave a map and come back, the two ends then
+count slightly different ones.
 
 Source: Voss et al., "Visualizing Weights", Distill, 2021, https://distill.pub/2020/circuits/visualizing-weights/.
 """
@@ -19,9 +21,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.circuits.graph import Array, Link, WeightGraph
+from precompute.circuits.graph import Array, Link, Node, WeightGraph
 from precompute.domain import Placement
 from precompute.errors import UsageError
+
+MAX_ELEMENTS = 40_000_000
+MAX_PRODUCTS = 20_000_000_000
+
+
+class _Budget:
+    """What may still be computed for one question: a server answers others meanwhile."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PRODUCTS
+
+    def room(self, shape: tuple[int, ...], products: int, dtype: Any) -> Array:
+        """Return zeros of a shape, if there is room and time for them.
+
+        Raises:
+            UsageError: There is not.
+        """
+        self._left -= products
+        if int(np.prod(shape)) > MAX_ELEMENTS or self._left < 0:
+            raise UsageError(
+                "The kernels between these layers grow too large to compose while you wait. Choose nearer layers, or ask from "
+                "the other end: the inputs of one unit are smaller than the outputs."
+            )
+        return np.zeros(shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -33,11 +59,13 @@ class Expanded:
             source's map.
         placement: Where the kernels lie on the source's map.
         is_exact: Whether nothing but linear operations lies between.
+        is_cut: Whether kernels grew larger than the maps and were cut.
     """
 
     array: Array
     placement: Placement
     is_exact: bool
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +75,7 @@ class _Rows:
     array: Array
     placement: Placement
     units: NDArray[np.intp] | None = None
+    is_cut: bool = False
 
 
 def expand_inputs(
@@ -72,9 +101,10 @@ def expand_inputs(
         UsageError: There is no path, or paths move over the map in ways that no kernel can hold.
     """
     links = graph.links_between(source, target, route)
+    budget = _Budget()
     held: dict[str, _Rows] = {target: _unit_rows(units, dtype)}
     for link in links:  # the last layer first: when a layer's links come, all that lies after it has been added to it
-        step = _compose(held[link.target], link, dtype)
+        step = _cut(_compose(held[link.target], link, dtype, budget), graph.nodes[link.source], graph.nodes[target])
         known = held.get(link.source)
         held[link.source] = step if known is None else _add(known, step, graph.nodes[link.source].num_units)
     return _finish(graph, held.get(source), links, source, f"{source} to {target}")
@@ -103,9 +133,10 @@ def expand_outputs(
         UsageError: There is no path, or paths move over the map in ways that no kernel can hold.
     """
     links = graph.links_between(source, target, route)
+    budget = _Budget()
     held: dict[str, _Rows] = {source: _unit_rows(units, dtype)}
     for link in sorted(links, key=lambda link: (graph.order[link.target], link.source)):
-        step = _extend(held[link.source], link, dtype)
+        step = _cut(_extend(held[link.source], link, dtype, budget), graph.nodes[source], graph.nodes[link.target])
         known = held.get(link.target)
         held[link.target] = step if known is None else _add(known, step, graph.nodes[link.target].num_units)
     return _finish(graph, held.get(target), links, target, f"{source} to {target}")
@@ -173,7 +204,24 @@ def _finish(graph: WeightGraph, rows: _Rows | None, links: list[Link], other: st
     if not placement.is_mean:
         placement = replace(placement, start=(placement.start[0] + top, placement.start[1] + left))
     cut = array[:, top:bottom, left:right]
-    return Expanded(np.ascontiguousarray(cut.transpose(0, 3, 1, 2)), placement, graph.is_exact(links))
+    return Expanded(np.ascontiguousarray(cut.transpose(0, 3, 1, 2)), placement, graph.is_exact(links), rows.is_cut)
+
+
+def _cut(rows: _Rows, source: Node, target: Node) -> _Rows:
+    """Cut kernels to what the positions of the target can reach on the source's map, where they are larger."""
+    if rows.placement.is_mean or source.map_size is None or target.map_size is None:
+        return rows
+    bounds: list[tuple[int, int]] = []
+    for axis in (0, 1):
+        start, size = rows.placement.start[axis], rows.array.shape[1 + axis]
+        first = -start - (target.map_size[axis] - 1) * rows.placement.stride
+        bounds.append((max(0, first), max(1, min(size, source.map_size[axis] - start))))
+    (top, bottom), (left, right) = bounds
+    if (top, left) == (0, 0) and (bottom, right) == rows.array.shape[1:3]:
+        return rows
+    start = (rows.placement.start[0] + top, rows.placement.start[1] + left)
+    kept = rows.array[:, top:bottom, left:right]
+    return replace(rows, array=kept, placement=replace(rows.placement, start=start), is_cut=True)
 
 
 def _support(array: Array) -> tuple[int, int, int, int]:
@@ -190,7 +238,7 @@ def _spread(rows: _Rows, num_units: int) -> _Rows:
         return rows
     full = np.zeros((*rows.array.shape, num_units), rows.array.dtype)
     full[np.arange(len(full)), :, :, rows.units] = rows.array
-    return _Rows(full, rows.placement)
+    return _Rows(full, rows.placement, is_cut=rows.is_cut)
 
 
 def _add(first: _Rows, second: _Rows, num_units: int) -> _Rows:
@@ -201,14 +249,15 @@ def _add(first: _Rows, second: _Rows, num_units: int) -> _Rows:
         )
     if first.units is not None and second.units is not None:
         array, start = add_kernels(first.array, first.placement.start, second.array, second.placement.start)
-        return _Rows(array, replace(first.placement, start=start), first.units)
+        return _Rows(array, replace(first.placement, start=start), first.units, first.is_cut or second.is_cut)
     first, second = _spread(first, num_units), _spread(second, num_units)
     moved = (np.moveaxis(first.array, 3, 1), np.moveaxis(second.array, 3, 1))
     array, start = add_kernels(moved[0], first.placement.start, moved[1], second.placement.start)
-    return _Rows(np.moveaxis(array, 1, 3), replace(first.placement, start=start))
+    is_cut = first.is_cut or second.is_cut
+    return _Rows(np.moveaxis(array, 1, 3), replace(first.placement, start=start), is_cut=is_cut)
 
 
-def _compose(rows: _Rows, link: Link, dtype: Any) -> _Rows:
+def _compose(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
     """Return kernels of a link's target as kernels of its source: one step back.
 
     The target at position p of its map reads the source at `p * stride + start + element`, so element a of the kernel under
@@ -218,7 +267,7 @@ def _compose(rows: _Rows, link: Link, dtype: Any) -> _Rows:
     if rows.placement.is_mean or link.placement.is_mean:
         array = array.sum(axis=(-2, -1), keepdims=True, dtype=dtype)
         total = rows.array.sum(axis=(1, 2), keepdims=True)
-        return replace(_slide(replace(rows, array=total), array.astype(dtype), 1), placement=Placement(is_mean=True))
+        return replace(_slide(replace(rows, array=total), array.astype(dtype), 1, budget), placement=Placement(is_mean=True))
     stride = link.placement.stride
     placement = Placement(
         rows.placement.stride * stride,
@@ -227,10 +276,10 @@ def _compose(rows: _Rows, link: Link, dtype: Any) -> _Rows:
             rows.placement.start[1] * stride + link.placement.start[1],
         ),
     )
-    return replace(_slide(rows, array.astype(dtype, copy=False), stride), placement=placement)
+    return replace(_slide(rows, array.astype(dtype, copy=False), stride, budget), placement=placement)
 
 
-def _slide(rows: _Rows, array: Array, stride: int) -> _Rows:
+def _slide(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _Rows:
     """Compose without placement; see `_compose`."""
     height, width = ((size - 1) * stride + side for size, side in zip(rows.array.shape[1:3], array.shape[-2:], strict=True))
     elements = np.moveaxis(array, (-2, -1), (0, 1))  # [y, x, target(, source)]
@@ -238,7 +287,8 @@ def _slide(rows: _Rows, array: Array, stride: int) -> _Rows:
         elements = elements[:, :, rows.units]
     is_diagonal = rows.units is not None and array.ndim == 3
     num_last = () if is_diagonal else (rows.array.shape[3] if array.ndim == 3 else array.shape[1],)
-    out = np.zeros((len(rows.array), height, width, *num_last), rows.array.dtype)
+    shape = (len(rows.array), height, width, *num_last)
+    out = budget.room(shape, rows.array.size * array.size // max(1, _paired(rows, array)), rows.array.dtype)
     for y in range(array.shape[-2]):
         for x in range(array.shape[-1]):
             here = out[
@@ -247,7 +297,12 @@ def _slide(rows: _Rows, array: Array, stride: int) -> _Rows:
                 x : x + (rows.array.shape[2] - 1) * stride + 1 : stride,
             ]
             here += _product(rows, elements[y, x], is_diagonal)
-    return _Rows(out, rows.placement, rows.units if is_diagonal else None)
+    return _Rows(out, rows.placement, rows.units if is_diagonal else None, rows.is_cut)
+
+
+def _paired(rows: _Rows, array: Array) -> int:
+    """Return over how many units the rows and the link meet: each element of the one meets so many of the other less often."""
+    return array.shape[0] if rows.units is not None or array.ndim == 3 else rows.array.shape[3]
 
 
 def _product(rows: _Rows, weights: Array, is_diagonal: bool) -> Array:
@@ -259,7 +314,7 @@ def _product(rows: _Rows, weights: Array, is_diagonal: bool) -> Array:
     return rows.array[..., None] * weights[:, None, None, :]
 
 
-def _extend(rows: _Rows, link: Link, dtype: Any) -> _Rows:
+def _extend(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
     """Return kernels towards a link's source as kernels towards its target: one step forward.
 
     `rows` are kernels from some units to each unit of the link's source, as they lie on the first layer's map; element a of
@@ -270,7 +325,7 @@ def _extend(rows: _Rows, link: Link, dtype: Any) -> _Rows:
     if own.is_mean or link.placement.is_mean:
         total = replace(rows, array=rows.array.sum(axis=(1, 2), keepdims=True))
         summed = array.sum(axis=(-2, -1), keepdims=True)
-        return replace(_slide_forward(total, summed, 1), placement=Placement(is_mean=True))
+        return replace(_slide_forward(total, summed, 1, budget), placement=Placement(is_mean=True))
     placement = Placement(
         own.stride * link.placement.stride,
         (
@@ -278,10 +333,10 @@ def _extend(rows: _Rows, link: Link, dtype: Any) -> _Rows:
             link.placement.start[1] * own.stride + own.start[1],
         ),
     )
-    return replace(_slide_forward(rows, array, own.stride), placement=placement)
+    return replace(_slide_forward(rows, array, own.stride, budget), placement=placement)
 
 
-def _slide_forward(rows: _Rows, array: Array, stride: int) -> _Rows:
+def _slide_forward(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _Rows:
     sides = array.shape[-2:]
     height, width = ((side - 1) * stride + size for side, size in zip(sides, rows.array.shape[1:3], strict=True))
     elements = np.moveaxis(array, (-2, -1), (0, 1))  # [y, x, target(, source)]
@@ -289,10 +344,11 @@ def _slide_forward(rows: _Rows, array: Array, stride: int) -> _Rows:
         elements = elements[..., rows.units]
     is_diagonal = rows.units is not None and array.ndim == 3
     num_last = () if is_diagonal else (array.shape[0],)
-    out = np.zeros((len(rows.array), height, width, *num_last), rows.array.dtype)
+    shape = (len(rows.array), height, width, *num_last)
+    out = budget.room(shape, rows.array.size * array.size // max(1, _paired(rows, array)), rows.array.dtype)
     for y in range(sides[0]):
         for x in range(sides[1]):
             top, left = y * stride, x * stride
             here = out[:, top : top + rows.array.shape[1], left : left + rows.array.shape[2]]
             here += _product(rows, elements[y, x].T, is_diagonal)
-    return _Rows(out, rows.placement, rows.units if is_diagonal else None)
+    return _Rows(out, rows.placement, rows.units if is_diagonal else None, rows.is_cut)

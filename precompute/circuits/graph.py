@@ -26,12 +26,14 @@ class Node:
         num_units: How many units it has.
         is_merge: Whether it is a stream or a concatenation: a view of the layers that make it, which no path goes through.
         is_linear: Whether its activation is its pre-activation: no nonlinearity follows.
+        map_size: Height and width of its map, or None where it has none or it is not known.
     """
 
     name: str
     num_units: int
     is_merge: bool = False
     is_linear: bool = False
+    map_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def weight_graph(reader: AtlasReader, catalog: Catalog) -> WeightGraph:
     found = catalog.held.get("weight graph")
     if found is None:
         nodes = [
-            Node(name, layer.spec.num_units, layer.spec.operation in MERGES, layer.spec.nonlinearity is None)
+            Node(name, layer.spec.num_units, layer.spec.operation in MERGES, layer.spec.nonlinearity is None, _map_size(layer))
             for name, layer in catalog.layers.items()
         ]
         links = [
@@ -89,6 +89,11 @@ def weight_graph(reader: AtlasReader, catalog: Catalog) -> WeightGraph:
         ]
         found = catalog.held["weight graph"] = WeightGraph(nodes, links)
     return found
+
+
+def _map_size(layer: LayerRecord) -> tuple[int, int] | None:
+    size = layer.spec.map_size
+    return (size[0], size[1]) if len(size) == 2 else None
 
 
 def _load(reader: AtlasReader, link: LinkRecord) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 BASE = "/api/v1/models/tiny_a"
 
 
-def layers(client: TestClient) -> dict[str, dict[str, object]]:
+def layers(client: TestClient) -> dict[str, dict[str, Any]]:
     return {layer["name"]: layer for layer in client.get(BASE).json()["layers"]}
 
 

@@ -1,0 +1,132 @@
+"""Questions about weights as pages: their numbers are those of the arrays, and bad questions say what exists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from precompute.store.arrays import kernel_between
+from precompute.store.reader import AtlasReader
+
+BASE = "/api/v1/models/tiny_a"
+UNIT = f"{BASE}/blocks.0.pw/3"
+
+
+def reach(client: TestClient) -> list[str]:
+    return client.get(f"{UNIT}/weights?direction=outputs").json()["reach"]
+
+
+def test_paths_are_chains_whose_strength_is_the_product_of_their_steps(client: TestClient, reader: AtlasReader) -> None:
+    target = reach(client)[-1]
+    found = client.get(f"{UNIT}/paths?to={target}/1&count=4").json()
+    assert found["total"] == len(found["items"]) == 4
+    strengths = [path["strength"] for path in found["items"]]
+    assert strengths == sorted(strengths, reverse=True)
+    catalog = reader.catalog("tiny_a", reader.revision())
+    for path in found["items"]:
+        assert (path["units"][0]["layer"], path["units"][0]["unit"]) == ("blocks.0.pw", 3)
+        assert (path["units"][-1]["layer"], path["units"][-1]["unit"]) == (target, 1)
+        product = 1.0
+        for before, after, step in zip(path["units"], path["units"][1:], path["steps"], strict=False):
+            link = catalog.link(before["layer"], after["layer"])
+            assert link is not None
+            kernel = kernel_between(reader, link, before["unit"], after["unit"])
+            assert kernel is not None
+            assert step["norm"] == pytest.approx(np.linalg.norm(kernel), rel=1e-5)
+            product *= step["norm"]
+        assert path["strength"] == pytest.approx(product, rel=1e-4)
+    back = client.get(f"{BASE}/{target}/1/paths?to=blocks.0.pw/3&count=4").json()
+    assert [path["units"] for path in back["items"]] == [path["units"] for path in found["items"]]
+
+
+def test_shortest_paths_are_no_longer_than_the_strongest(client: TestClient) -> None:
+    target = reach(client)[-1]
+    strongest = client.get(f"{UNIT}/paths?to={target}/1&count=20").json()["items"]
+    shortest = client.get(f"{UNIT}/paths?to={target}/1&kind=shortest").json()["items"]
+    assert len({len(path["units"]) for path in shortest}) == 1
+    assert len(shortest[0]["units"]) <= min(len(path["units"]) for path in strongest)
+
+
+def test_common_inputs_are_ranked_by_their_weakest_share(client: TestClient) -> None:
+    found = client.get(f"{UNIT}/common?with=blocks.0.pw/5,blocks.0.pw/7").json()
+    assert [ref["unit"] for ref in found["units"]] == [3, 5, 7]
+    assert found["items"]
+    for item in found["items"]:
+        assert item["score"] == min(item["shares"])
+        one = client.get(f"{UNIT}/weights?direction=inputs&layer={item['layer']}&limit=500").json()["items"]
+        same = next(partner for partner in one if partner["unit"] == item["unit"])
+        assert same["norm"] == pytest.approx(item["norms"][0], rel=1e-6)
+        assert same["sum"] == pytest.approx(item["sums"][0], rel=1e-6, abs=1e-9)
+    scores = [item["score"] for item in found["items"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_similar_units_have_the_cosines_of_the_arrays(client: TestClient, reader: AtlasReader) -> None:
+    found = client.get(f"{UNIT}/similar?by=inputs&limit=200").json()
+    catalog = reader.catalog("tiny_a", reader.revision())
+    layer = catalog.layers["blocks.0.pw"]
+    assert found["total"] == layer.spec.num_units - 1
+    link = catalog.link(layer.spec.inputs[0], layer.name)
+    assert link is not None
+    rows = {
+        unit: np.concatenate(
+            [
+                np.ravel(kernel)
+                for source in range(catalog.layers[link.source].spec.num_units)
+                if (kernel := kernel_between(reader, link, source, unit)) is not None
+            ]
+        )
+        for unit in (3, found["items"][0]["unit"])
+    }
+    one, two = rows.values()
+    if len(layer.spec.inputs) == 1:
+        assert found["items"][0]["cosine"] == pytest.approx(one @ two / np.linalg.norm(one) / np.linalg.norm(two), rel=1e-5)
+    assert 0 < found["control"] < 1
+    assert found["num_shuffles"] > 0
+
+
+def test_motifs_carry_their_control(client: TestClient) -> None:
+    target = reach(client)[-1]
+    found = client.get(f"{BASE}/{target}/motifs").json()
+    assert found["source"] in found["sources"]
+    assert found["weights_origin"]
+    assert {group["kind"] for group in found["groups"]} | set(found["impossible"]) == {
+        "union", "opponent", "feed_forward", "equivariant",
+    }  # fmt: skip
+    for group in found["groups"]:
+        assert group["num_shuffles"] > 1
+        assert group["null_mean"] is not None
+    assert client.get(f"{BASE}/{target}/motifs").json() == found
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (f"{UNIT}/paths?to=nowhere/1", "nowhere"),
+        (f"{UNIT}/paths?to=blocks", "is not a unit"),
+        (f"{UNIT}/paths?to=blocks.0.pw/9999", "Its units are numbered"),
+        (f"{UNIT}/common?with=x", "is not a unit"),
+        (f"{UNIT}/similar?by=colour", "Possible values"),
+        (f"{BASE}/blocks.0.pw/motifs?source=nowhere", "nowhere"),
+        (f"{UNIT}/similar?after=forged", "after"),
+    ],
+)
+def test_bad_questions(client: TestClient, address: str, words: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code in (400, 404)
+    assert words in answer.json()["detail"]
+
+
+def test_pages_without_scripts(client: TestClient) -> None:
+    target = reach(client)[-1]
+    for address in (
+        f"/models/tiny_a/blocks.0.pw/3/paths?to={target}/1",
+        "/models/tiny_a/blocks.0.pw/3/paths",
+        "/models/tiny_a/blocks.0.pw/3/common?with=blocks.0.pw/5",
+        "/models/tiny_a/blocks.0.pw/3/similar",
+        "/models/tiny_a/blocks.0.pw/motifs",
+    ):
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert "<h1>" in answer.text
