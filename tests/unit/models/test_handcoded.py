@@ -17,7 +17,7 @@ from precompute.models.handcoded import HandCodedModel
 SIDE = 107
 RADIUS = 16.0
 NO_NEGATIVE_WEIGHTS = "handcoded:curves?opposite=0&across=0"
-LAYERS = ("gabor", "line", "early_curve", "curve", "circle")
+LAYERS: tuple[str, ...] = ("gabor", "line", "early_curve", "curve", "circle")
 
 
 @functools.cache
@@ -179,8 +179,8 @@ def moved(blocks: dict[str, np.ndarray], steps: int, is_turned: bool = True) -> 
     is_mirrored = is_turned & (np.arange(count) < steps)
     places = np.where(is_mirrored[:, None], -np.arange(phases) % phases, np.arange(phases))
     gabors = (lines[:, None] * phases + places).ravel()
-    units = dict(zip(LAYERS, [gabors, lines, curves, curves, np.arange(2)], strict=True))
-    inputs = dict(zip(LAYERS, [np.arange(3), *list(units.values())[:-1]], strict=True))
+    units: dict[str, np.ndarray] = dict(zip(LAYERS, [gabors, lines, curves, curves, np.arange(2)], strict=True))
+    inputs: dict[str, np.ndarray] = dict(zip(LAYERS, [np.arange(3), *list(units.values())[:-1]], strict=True))
     return {name: block[units[name]][:, inputs[name]] for name, block in blocks.items()}
 
 
