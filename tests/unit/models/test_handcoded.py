@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from precompute.circuits.graph import Link, Node, WeightGraph
+from precompute.circuits.paths import strongest_paths
+from precompute.domain import Placement
 from precompute.errors import PublicError, UnknownName, UsageError, WeightsError
 from precompute.models.base import load_model
 from precompute.models.curve_weights import CurveParameters, calculate_weights
@@ -164,6 +168,20 @@ def test_strongest_input_of_an_early_curve_is_the_line_along_its_tangent() -> No
     parameters = network().parameters
     lines = parameters.line_angles[np.maximum(kernels, 0).sum((2, 3)).argmax(1)]
     assert apart(lines, parameters.curve_angles + 90, 180).max() <= 15
+
+
+@pytest.mark.parametrize("curve", range(24))
+def test_strongest_path_from_a_line_beside_the_tangent_leads_over_the_early_curve_of_the_same_angle(curve: int) -> None:
+    model = network()
+    nodes = [Node(layer.name, layer.num_units) for layer in model.layers()]
+    found = [model.weights_between(*pair) for pair in pairwise(LAYERS)]
+    links = [Link(w.source, w.target, Placement(), w.is_exact, functools.partial(np.asarray, w.array)) for w in found]
+    graph = WeightGraph(nodes, links)
+    for beside in (5, 7):
+        best = strongest_paths(graph, ("line", (curve + beside) % 12), ("curve", curve), 1)[0]
+        assert best.units[1] == ("early_curve", curve)
+    other = strongest_paths(graph, ("line", (curve + 1) % 12), ("curve", curve), 1)[0]
+    assert other.units[1] != ("early_curve", curve)
 
 
 def moved(blocks: dict[str, np.ndarray], steps: int, is_turned: bool = True) -> dict[str, np.ndarray]:
