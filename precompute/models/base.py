@@ -175,6 +175,12 @@ class ModelAdapter(ABC):
             UnknownName: A layer does not exist, or `source` is not directly before `target`.
         """
 
+    def unit_labels(self, layer: str) -> list[str] | None:
+        """Return what each unit of a layer is known to be: by default the classes, of the last layer, else None."""
+        layers = self.layers()
+        is_classifier = layers[-1].name == layer and self.labels is not None and len(self.labels) == layers[-1].num_units
+        return self.labels if is_classifier else None
+
     def layer(self, name: str) -> LayerSpec:
         """Return one layer.
 

@@ -174,7 +174,7 @@ unit = Table(
     metadata,
     _reference("layer_id", "layer.id", nullable=False),
     Column("unit_index", Integer, nullable=False),
-    Column("label", String),  # the class, for units of the classifier
+    Column("label", String),  # what it is known to be: the class, for units of the classifier
     PrimaryKeyConstraint("layer_id", "unit_index"),
 )
 

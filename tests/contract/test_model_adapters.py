@@ -23,6 +23,7 @@ SPECS = [
     "tiny:net@random:0",
     "tiny:tokens@random:0",
     "lucent:inceptionv1@random:0",
+    "handcoded:curves",
     "timm:test_resnet@random:0",
     "timm:test_efficientnet@random:0",
     "timm:test_byobnet@random:0",

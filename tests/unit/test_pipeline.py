@@ -57,6 +57,14 @@ def test_build_stores_every_unit_and_leaves_nothing_to_do(options: BuildOptions)
     assert verify(options.atlas).problems == []
 
 
+def test_units_keep_the_labels_that_their_model_knows(options: BuildOptions) -> None:
+    build(replace(options, spec="handcoded:curves", layers=("curve", "circle"), techniques=("weights",)))
+    with sqlite3.connect(f"file:{options.atlas / 'atlas.db'}?mode=ro", uri=True) as database:
+        labels = [row[0] for row in database.execute("SELECT label FROM unit ORDER BY layer_id, unit_index")]
+    database.close()
+    assert labels == [*(f"curve {angle}°" for angle in range(0, 360, 15)), "circle", "circle turned inside out"]
+
+
 def test_second_build_changes_nothing(options: BuildOptions) -> None:
     build(options)
     before = dump(options.atlas)
