@@ -49,6 +49,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if set(text) & {"\n", "\t", "\u2028", "\u2029"}:
+        raise ValueError("it is one line of text; leave out line breaks and tabs")
+    return _printable(text)
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty; write some words")
@@ -65,11 +71,11 @@ def _moment(text: str) -> str:
     return text
 
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_printable)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line), AfterValidator(_not_blank)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_one_line)]
 Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(_printable), AfterValidator(_not_blank)]
-LayerName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+LayerName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 UnitIndex = Annotated[int, Field(ge=0, lt=10**9)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CircuitId = Annotated[str, StringConstraints(pattern=_ID)]
@@ -175,7 +181,7 @@ class CircuitBody(_Strict, frozen=True):
     model: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(description="Id of the model in the atlas")
     title: Line
     summary: Note = ""
-    author: Annotated[str, StringConstraints(max_length=200), AfterValidator(_printable)] = ""
+    author: Annotated[str, StringConstraints(max_length=200), AfterValidator(_one_line)] = ""
     units: list[CircuitUnit] = Field(min_length=1, max_length=MAX_UNITS)
     edges: list[CircuitEdge] = Field(default_factory=list[CircuitEdge], max_length=MAX_EDGES)
     claims: list[Claim] = Field(default_factory=list[Claim], max_length=MAX_CLAIMS)
