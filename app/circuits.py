@@ -133,6 +133,7 @@ def edge_part(edge: CircuitEdge, model_id: str, numbers: EdgeNumbers, maximum: f
         exact=numbers.is_exact,
         kernel_shape=None if kernel is None else list(kernel.shape),
         kernel=nested(kernel) or picture,
+        scale=None if kernel is None else maximum,
         links=links,
     )
 

@@ -53,7 +53,7 @@ def write_circuits(folder: Path) -> None:
     first = DOCUMENT | {"id": "hostile-23456789"}
     plain = {"id": "other-weights-23456789", "title": "Other weights", "weights_sha256": "ab" * 32}
     gone = {"id": "no-such-model-23456789", "title": "No such model", "model": "tiny_z"}
-    placed = [unit | {"position": {"x": 40.0 * place, "y": 300.0 - 90 * place}} for place, unit in enumerate(DOCUMENT["units"])]
+    placed = [unit | {"position": {"x": 190.0 * place, "y": 240.0 - 80 * place}} for place, unit in enumerate(DOCUMENT["units"])]
     free = {"id": "placed-23456789", "title": "Placed by hand", "units": placed, "model": "tiny_b"}
     for document in (first, DOCUMENT | plain, DOCUMENT | gone, DOCUMENT | free):
         users.add(complete(parse_circuit(json.dumps(document)), "0" * 64, NOW))

@@ -89,6 +89,7 @@ class CircuitEdgePart(Part):
     exact: bool | None = Field(description="false: linearised")
     kernel_shape: list[int] | None
     kernel: list[list[Number]] | str | None = Field(description="Nested lists where small, else the address of its picture")
+    scale: Number = Field(description="The weight with the full colour: the largest of all edges between the same two layers")
     links: Links
 
 
@@ -145,7 +146,6 @@ class CircuitPage(Context):
     atlas_weights_sha256: str | None = Field(
         description="Of the model of that id in this atlas: the numbers are of these weights"
     )
-    maximum: Number = Field(description="The largest single weight of all kernels: the scale of their pictures")
     revisions: list[CircuitRevision]
     citation: str
     links: Links

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app import urls
 from app.circuits import (
     claim_part,
@@ -16,7 +18,7 @@ from app.dependencies import Visit
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import page_links
 from app.twins import Page
-from precompute.circuits.circuit import MAX_BYTES, Circuit, parse_stored, write_circuit
+from precompute.circuits.circuit import MAX_BYTES, Circuit, UnitKey, parse_stored, write_circuit
 from precompute.circuits.starting import start_document
 from precompute.errors import UnknownName
 from precompute.store.circuits import EdgeNumbers, edge_numbers
@@ -125,24 +127,35 @@ def build_circuit(visit: Visit) -> CircuitPage:
     numbers = {edge.key: EdgeNumbers("unknown") for edge in circuit.edges}
     if catalog is not None:
         numbers = edge_numbers(visit.reader, catalog, circuit.edges)
-    kernels = [found.kernel for found in numbers.values() if found.kernel is not None and found.kernel.size]
-    maximum = max((float(abs(kernel).max()) for kernel in kernels), default=0.0) or 1.0
+    scales = _scales(numbers)
     return CircuitPage(
         **circuit.model_dump(include={"id", "title", "summary", "author", "model", "weights_sha256", "format_version"}),
         created_at=circuit.created_at,
         updated_at=updated_at,
         revision=revision,
         units=[unit_part(unit, circuit.model, catalog, known) for unit in circuit.units],
-        edges=[edge_part(edge, circuit.model, numbers[edge.key], maximum) for edge in circuit.edges],
+        edges=[
+            edge_part(edge, circuit.model, numbers[edge.key], scales[edge.source.layer, edge.target.layer])
+            for edge in circuit.edges
+        ],
         claims=[claim_part(claim, numbers) for claim in circuit.claims],
         layers=layers_in_order(circuit, catalog),
         is_same_weights=_is_same(circuit, catalog),
         atlas_weights_sha256=None if catalog is None else catalog.model.weights_sha256,
-        maximum=maximum,
         revisions=revisions,
         citation=_citation(circuit, revision),
         links=_circuit_links(visit, circuit, None if revision == current.revision else revision, catalog),
     )
+
+
+def _scales(numbers: Mapping[tuple[UnitKey, UnitKey], EdgeNumbers]) -> dict[tuple[str, str], float]:
+    """Return the largest single weight between each two layers: late weights may be a hundredth of early ones."""
+    found: dict[tuple[str, str], float] = {}
+    for (source, target), edge in numbers.items():
+        largest = 0.0 if edge.kernel is None or not edge.kernel.size else float(abs(edge.kernel).max())
+        pair = (source[0], target[0])
+        found[pair] = max(found.get(pair, 0.0), largest)
+    return {pair: largest or 1.0 for pair, largest in found.items()}
 
 
 def _as_asked(visit: Visit, current: CircuitRecord) -> tuple[Circuit, int, str, list[CircuitRevision]]:
