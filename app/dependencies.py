@@ -14,6 +14,7 @@ from precompute.errors import AtlasError, UnknownName
 from precompute.store.engine import database_path
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
+from precompute.store.user_db import UserDb
 
 _NUMBER = re.compile(r"^(0|[1-9][0-9]{0,8})$")
 
@@ -23,10 +24,14 @@ class AtlasDoor:
 
     Args:
         settings: Where the atlas is.
+
+    Attributes:
+        users: What people wrote about it.
     """
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
+        self.users = UserDb(settings.atlas)
         self._reader: AtlasReader | None = None
         self._lock = threading.Lock()
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from app import urls
 from app.contexts import ErrorPage
 from app.templating import Templates
 from precompute.errors import PublicError
@@ -18,7 +19,7 @@ _PLAIN = ("/api/", "/media/", "/static/", "/healthz")
 
 _DETAILS = {
     404: "There is no page at this address. The start page shows every model, and the search finds layers, units and labels.",
-    405: "This address only answers GET and HEAD: an atlas is read here, and written by `unitscope build`.",
+    405: "This address does not answer that method: an atlas is read here with GET and HEAD, and written by `unitscope build`.",
 }
 
 
@@ -51,7 +52,11 @@ def answer(request: Request, templates: Templates, status: int, title: str, deta
     """Return an error as a page, or as JSON where a program asks."""
     path = request.url.path
     page = ErrorPage(type="about:blank", title=title, status=status, detail=detail, instance=path[:500])
-    headers = {"Cache-Control": "no-store", "Allow": "GET, HEAD"} if status == 405 else {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store"}
+    if status == 405:
+        headers["Allow"] = urls.methods(path)
+    elif status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="unitscope"'
     if path.startswith(_PLAIN):
         return Response(page.model_dump_json(), status, headers, "application/problem+json")
     return Response(templates.render(page, path=path), status, headers, "text/html; charset=utf-8")

@@ -144,6 +144,15 @@ def tail(text: str, length: int) -> str:
     return text if len(text) <= length else "…" + text[-(length - 1) :]
 
 
+def head(text: str, length: int) -> str:
+    """Return the beginning of a text that fits.
+
+    >>> head("oriented lines", 9)
+    'oriented…'
+    """
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
 def runs(items: Iterable[Any], attribute: str) -> list[list[Any]]:
     """Return neighbouring items with the same value of an attribute as groups, in their order."""
     return [list(group) for _, group in groupby(items, key=lambda item: getattr(item, attribute))]
@@ -191,6 +200,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sample_key_in": sample_key_in,
     "html_address": html_address,
     "tail": tail,
+    "head": head,
     "runs": runs,
     "metric_groups": metric_groups,
 }

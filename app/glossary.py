@@ -43,6 +43,9 @@ TERMS = {
     "flag_seeds_disagree": "Other random starts lead to other pictures: the unit answers to several things, or chance made this.",
     "flag_dead_start": "The picture could be changed, but none of several starts made the unit respond.",
     "flag_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
+    "circuit": "A few units and the weights between them that together do something, such as finding curves.",
+    "edge_share": "Of the squared norm of all weights that lead directly into the target: how much of it this edge is.",
+    "edge_rank": "Place of this edge among all that lead directly into the target, the largest norm first.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "
     "how much of its energy that accounts for; none where that is less than half. Angles: 0 right, 90 up.",

@@ -1,4 +1,4 @@
-"""The web app: `create_app(settings)` returns it. It reads an atlas and changes nothing."""
+"""The web app: `create_app(settings)` returns it. It changes nothing in an atlas; what people write is apart."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
+from app.circuit_api import CircuitApi
 from app.dependencies import AtlasDoor
 from app.media import IMMUTABLE, Media
 from app.pages import PAGES
@@ -33,7 +34,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-_STYLES = ("tokens.css", "base.css", "components.css")  # travel as one file: one request instead of three
+_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css")  # travel as one file: one request instead of three
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -89,6 +90,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(Media(door).router())
+    app.include_router(CircuitApi(door, templates, pages).router())
     app.include_router(serve_pages(pages, door, templates))
     app.add_middleware(Envelope)
     return app

@@ -10,8 +10,12 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.errors import UsageError, closest_names
+from precompute.write_token import read_token
 
-VARIABLES = {"UNITSCOPE_ATLAS": "folder of the atlas"}
+VARIABLES = {
+    "UNITSCOPE_ATLAS": "folder of the atlas",
+    "UNITSCOPE_WRITE_TOKEN_FILE": "file with the token that allows writing circuits and short links; not set: nobody may",
+}
 
 
 def create_app_from_environment() -> FastAPI:
@@ -28,4 +32,5 @@ def create_app_from_environment() -> FastAPI:
     atlas = os.environ.get("UNITSCOPE_ATLAS")
     if not atlas:
         raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
-    return create_app(AppSettings(atlas=Path(atlas)))
+    token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
+    return create_app(AppSettings(atlas=Path(atlas), write_token=read_token(Path(token_file)) if token_file else None))

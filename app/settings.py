@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -15,9 +15,11 @@ class AppSettings:
         static: Folder of style sheets and scripts.
         templates: Folder of the page templates.
         max_composed_bytes: How much of the strips and sheets that were composed once is kept under `ATLAS/cache`; 0 for none.
+        write_token: Who knows it may write circuits and short links; None: nobody may.
     """
 
     atlas: Path
     static: Path = Path(__file__).resolve().parent.parent / "static"
     templates: Path = Path(__file__).resolve().parent.parent / "templates"
     max_composed_bytes: int = 4 << 30
+    write_token: str | None = field(default=None, repr=False)

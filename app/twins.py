@@ -30,6 +30,7 @@ class Page:
         contexts: The kinds of context that it makes; the first is the usual one.
         parameters: The query parameters it takes.
         is_live: Whether it also shows what a running build is doing, which changes without a new revision.
+        shows_people: Whether it also shows what people wrote.
         is_fragment: Whether it is a part of a page and has no twin.
         needs_atlas: Whether it can show nothing without an atlas.
     """
@@ -41,6 +42,7 @@ class Page:
     contexts: tuple[type[Context], ...]
     parameters: Sequence[Parameter] = ()
     is_live: bool = False
+    shows_people: bool = False
     is_fragment: bool = False
     needs_atlas: bool = True
 
@@ -116,6 +118,8 @@ def _headers(page: Page, visit: Visit, templates: Templates) -> dict[str, str]:
         parts = [visit.revision]
         if page.is_live:
             parts.append(visit.reader.live_stamp())
+        if page.shows_people:
+            parts.append(f"{visit.door.users.stamp()} {visit.door.settings.write_token is not None}")
     except AtlasError as error:
         if page.needs_atlas:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
@@ -73,6 +74,36 @@ def search(**query: object) -> str:
     return with_query("/search", query)
 
 
+def circuits(**query: object) -> str:
+    """Return the address of the list of circuits."""
+    return with_query("/circuits", query)
+
+
+def circuit(circuit_id: str, **query: object) -> str:
+    """Return the address of a circuit."""
+    return with_query(f"/circuits/{part(circuit_id)}", query)
+
+
+def new_circuit(**query: object) -> str:
+    """Return the address of the form that saves a circuit."""
+    return with_query("/circuits/new", query)
+
+
+def circuit_export(circuit_id: str, **query: object) -> str:
+    """Return the address of a circuit as a document to import elsewhere."""
+    return with_query(f"{API}/circuits/{part(circuit_id)}/export.json", query)
+
+
+def circuit_schema() -> str:
+    """Return the address of the JSON Schema of circuits."""
+    return f"{API}/circuits/schema.json"
+
+
+def view(view_id: str) -> str:
+    """Return the short address of a view."""
+    return f"/v/{part(view_id)}"
+
+
 def progress(model_id: str) -> str:
     """Return the address of the part of a model's page that tells how far a build is."""
     return f"/fragments{model(model_id)}/progress"
@@ -135,6 +166,19 @@ def route_text(route: Sequence[str] | None) -> str | None:
 def twin(page: str) -> str:
     """Return the address of the JSON twin of a page."""
     return f"{API}{page}"
+
+
+def methods(path: str) -> str:
+    """Return the methods that an address answers, as the `Allow` header says them."""
+    if path == f"{API}/circuits":
+        return "GET, HEAD, POST"
+    if path == f"{API}/views":
+        return "POST"
+    if path == new_circuit():
+        return "GET, HEAD, POST"
+    if re.fullmatch(f"{API}/circuits/[^/]+", path) and path != circuit_schema():
+        return "GET, HEAD, PUT, DELETE"
+    return "GET, HEAD"
 
 
 def with_query(path: str, query: Mapping[str, object]) -> str:

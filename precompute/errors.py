@@ -6,6 +6,13 @@
     |-- WeightsError             a weight file that is missing, unreadable or does not fit
     |-- ImagesError              an image folder that is missing, unreadable or empty
     |-- AtlasError               an atlas that is missing, of a newer schema, locked, or full
+    |-- WriteRefused             something that may not be written, or not so
+    |   |-- ReadOnly             the server only reads (HTTP 403)
+    |   |-- OtherOrigin          another site's page asked (HTTP 403)
+    |   |-- TokenNeeded          the token is missing or another (HTTP 401)
+    |   |-- TooLarge             the body is larger than may be (HTTP 413)
+    |   |-- NotJson              the body is of another kind (HTTP 415)
+    |   `-- Conflict             it is there already, or was changed meanwhile (HTTP 409)
     `-- ServeError               the server cannot start (port in use)
 
 Any other exception is a defect of ours: the page shows "internal error" and an identifier, never its text.
@@ -91,6 +98,54 @@ class AtlasError(PublicError):
     http_status = 503
     exit_code = 1
     title = "Atlas not usable"
+
+
+class WriteRefused(PublicError):
+    """Something that may not be written, or not in this way; nothing was changed."""
+
+    http_status = 403
+    exit_code = 1
+    title = "Not written"
+
+
+class ReadOnly(WriteRefused):
+    """The server only reads."""
+
+    title = "Read-only"
+
+
+class OtherOrigin(WriteRefused):
+    """The page of another site sent the request."""
+
+    title = "Another site"
+
+
+class TokenNeeded(WriteRefused):
+    """The token that allows writing is missing, or another one."""
+
+    http_status = 401
+    title = "Token needed"
+
+
+class TooLarge(WriteRefused):
+    """The body of a request is larger than it may be."""
+
+    http_status = 413
+    title = "Too large"
+
+
+class NotJson(WriteRefused):
+    """The body of a request is of another kind than JSON."""
+
+    http_status = 415
+    title = "Not JSON"
+
+
+class Conflict(WriteRefused):
+    """What would be written is there already, or was changed meanwhile."""
+
+    http_status = 409
+    title = "Conflict"
 
 
 class ServeError(PublicError):

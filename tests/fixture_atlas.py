@@ -17,6 +17,7 @@ from PIL import Image
 from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
+from tests.fixture_circuits import write_circuits
 
 SIDE = 64
 NUM_STIMULI = 40
@@ -80,6 +81,7 @@ def make_fixture_atlas(folder: Path) -> Path:
         _Model(writer, number, model_id, generator, LAYERS).write()
     writer.set_progress(MODELS[0], "feature_visualization", 60, 84, 2.5)
     writer.close()
+    write_circuits(folder)
     return folder
 
 

@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from app.contexts.base import Context, Links, Number, Part, Progress, Stage, UnitSample
+from app.contexts.circuits import (
+    CircuitCard,
+    CircuitEdgePart,
+    CircuitPage,
+    CircuitPosition,
+    CircuitRevision,
+    CircuitsPage,
+    CircuitUnitPart,
+    ClaimPart,
+    ExpectedNumber,
+    NewCircuitPage,
+    UnitPlace,
+    Verdict,
+)
 from app.contexts.models import (
     CoverageRow,
     Dataset,
@@ -57,6 +71,14 @@ from app.contexts.units import (
 
 __all__ = [
     "Box",
+    "CircuitCard",
+    "CircuitEdgePart",
+    "CircuitPage",
+    "CircuitPosition",
+    "CircuitRevision",
+    "CircuitUnitPart",
+    "CircuitsPage",
+    "ClaimPart",
     "Context",
     "CoverageRow",
     "Dataset",
@@ -65,6 +87,7 @@ __all__ = [
     "ErrorPage",
     "Example",
     "Examples",
+    "ExpectedNumber",
     "ExplorerColumn",
     "ExplorerEdge",
     "ExplorerPage",
@@ -85,6 +108,7 @@ __all__ = [
     "ModelPage",
     "ModelProvenance",
     "ModelSummary",
+    "NewCircuitPage",
     "Number",
     "Part",
     "Partner",
@@ -104,8 +128,10 @@ __all__ = [
     "StimulusUnit",
     "Strip",
     "UnitPage",
+    "UnitPlace",
     "UnitSample",
     "UnitSummary",
+    "Verdict",
     "Visualization",
     "Weights",
 ]

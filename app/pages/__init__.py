@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pages import layers, models, queries, search, stimuli, units, weights
+from app.pages import circuits, layers, models, queries, search, stimuli, units, weights
 
 PAGES = (
     *models.PAGES,
@@ -13,4 +13,5 @@ PAGES = (
     *queries.PAGES,
     *stimuli.PAGES,
     *search.PAGES,
+    *circuits.PAGES,
 )

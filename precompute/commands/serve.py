@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import ServeError, UsageError
+from precompute.write_token import VARIABLE as TOKEN_FILE_VARIABLE
+from precompute.write_token import make_token_file, read_token
 
 ATLAS_VARIABLE = "UNITSCOPE_ATLAS"
 
@@ -20,6 +22,9 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--atlas", required=True, metavar="DIR", type=Path, help="the folder of the atlas")
     add_address(parser)
+    parser.add_argument("--write", action="store_true", help="let those write circuits and short links who know the token")
+    text = "with --write: the file that holds the token; by default a new one is made and printed"
+    parser.add_argument("--write-token-file", metavar="FILE", type=Path, help=text)
     parser.set_defaults(run=run_serve)
 
 
@@ -31,12 +36,35 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 
 def run_serve(arguments: argparse.Namespace) -> int:
     """Serve until stopped."""
-    serve(arguments.atlas, arguments.host, arguments.port)
+    token_file: Path | None = arguments.write_token_file
+    if token_file is not None and not arguments.write:
+        raise UsageError("--write-token-file belongs to --write: add that, or leave both out to serve read-only.")
+    refuse_taken_port(arguments.host, arguments.port)
+    if not arguments.write:
+        serve(arguments.atlas, arguments.host, arguments.port)
+        return 0
+    if token_file is not None:
+        read_token(token_file)
+        print(f"Writing is on, with the token in {token_file}.", flush=True)
+        serve(arguments.atlas, arguments.host, arguments.port, token_file)
+        return 0
+    token, made = make_token_file()
+    print(f"Writing is on. The token, until this server stops: {token}", flush=True)
+    try:
+        serve(arguments.atlas, arguments.host, arguments.port, made)
+    finally:
+        made.unlink(missing_ok=True)
     return 0
 
 
-def serve(atlas: Path, host: str, port: int) -> None:
+def serve(atlas: Path, host: str, port: int, token_file: Path | None = None) -> None:
     """Serve an atlas until stopped.
+
+    Args:
+        atlas: Folder of the atlas.
+        host: Address to listen on.
+        port: Port to listen on.
+        token_file: Holds the token that allows writing; by default what the environment says, else nobody may write.
 
     Raises:
         ServeError: The port is taken or the address is not one of this machine.
@@ -46,6 +74,8 @@ def serve(atlas: Path, host: str, port: int) -> None:
 
     # The app is named, not imported: precompute never sees it, and the web process never sees torch.
     os.environ[ATLAS_VARIABLE] = str(atlas)
+    if token_file is not None:
+        os.environ[TOKEN_FILE_VARIABLE] = str(token_file)
     print(f"unitscope serves {atlas} on http://{host}:{port}/", flush=True)
     uvicorn.run(
         "app.server:create_app_from_environment", factory=True, host=host, port=port, log_level="warning", server_header=False

@@ -20,6 +20,7 @@ from precompute.store.writer import AtlasWriter
 pytestmark = pytest.mark.browser
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]
+PAGES += ["/circuits", "/circuits/hostile-23456789", "/circuits/placed-23456789", "/circuits/new"]
 
 
 @contextmanager

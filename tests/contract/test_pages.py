@@ -33,6 +33,9 @@ EXAMPLES = {
     "weights": f"{UNIT}/weights",
     "stimulus": "/stimuli/4",
     "search": "/search",
+    "circuits": "/circuits",
+    "circuit_new": "/circuits/new",
+    "circuit": "/circuits/hostile-23456789",
     "docs": "/docs",
 }
 ADDRESSES = [
@@ -49,6 +52,11 @@ ADDRESSES = [
     f"{UNIT}/weights?direction=inputs&layer=stem&sign=%2B&limit=4",
     "/stimuli/4?model=tiny_a&layer=stem",
     "/search?q=stem%203",
+    "/circuits?model=tiny_a&limit=1",
+    "/circuits/other-weights-23456789",
+    "/circuits/no-such-model-23456789",
+    "/circuits/hostile-23456789?revision=1",
+    "/circuits/new?model=tiny_b&units=stem/1&edges=stem/1%3Eblocks.0.dw/1",
 ]
 TWINNED = [address for address in ADDRESSES if not address.startswith("/fragments")]
 ALL_PAGES = (*PAGES, docs_page(PAGES))
@@ -134,6 +142,11 @@ def test_unknown_parameter_is_refused_by_name(client: TestClient, prefix: str, a
         f"{UNIT}/weights?top=1000",
         "/search?q=" + "a" * 300,
         "/search?q=a&after=MTIzNDU2NzhbMV0",
+        "/circuits?limit=0",
+        "/circuits?after=forged",
+        "/circuits/hostile-23456789?revision=one",
+        "/circuits/new?units=stem",
+        "/circuits/new?edges=stem/1",
     ],
 )
 def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
@@ -151,6 +164,9 @@ def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
         ("/models/tiny_a/stem/-1", ["-1"]),
         ("/models/tiny_a/stem/1e3", ["1e3"]),
         ("/stimuli/4000", ["4000", "40"]),
+        ("/circuits/hostile-23456788", ["hostile-23456788", "hostile-23456789"]),
+        ("/circuits/hostile-23456789?revision=9", ["9", "1, 2"]),
+        ("/circuits?model=tiny_x", ["tiny_x", "tiny_a"]),
         ("/stimuli/four", ["four"]),
         (f"{UNIT}/weights?direction=inputs&layer=stam", ["stam", "stem"]),
     ],
@@ -205,6 +221,14 @@ HOSTILE = [
     "/media/kernels/tiny_a/stem/1/blocks.0.pw/1.png?max=0",
     "/media/kernels/tiny_a/stem/1/blocks.0.pw/1.png?max=inf",
     "/media/kernels/tiny_a/head.fc/1/stem/1.png",
+    "/circuits/..%2fuser.db",
+    "/circuits/%2e%2e%2fuser.db",
+    "/circuits/%00",
+    "/circuits/" + "x" * 5000,
+    "/circuits/hostile-23456789%0a",
+    "/circuits/..%2f..%2fatlas.db/export.json",
+    "/v/..%2f..%2fetc%2fpasswd",
+    "/v/%00",
     "/docs/../etc/passwd",
     "/%2f%2fevil.example/",
     "/%",
@@ -332,6 +356,7 @@ def test_lists_are_paged_to_the_end_without_gap_or_repeat(client: TestClient) ->
         "/api/v1/stimuli/4?limit=5",
         f"/api/v1{UNIT}/weights?direction=inputs&limit=9",
         "/api/v1/search?q=3&limit=3",
+        "/api/v1/circuits?limit=2",
     ):
         address: str | None = start
         found: list[str] = []

@@ -1,0 +1,104 @@
+"""Circuits against the atlas: whether what they name exists, and what the weights say about their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
+from precompute.store.arrays import PartnerWeight, all_partners, kernel_between, weights_of
+from precompute.store.reader import AtlasReader
+from precompute.store.records import Catalog
+from precompute.store.user_db import now
+
+EdgeStatus = Literal["direct", "not_linked", "not_built", "unknown"]
+
+
+@dataclass(frozen=True)
+class EdgeNumbers:
+    """What the weights say about an edge.
+
+    Attributes:
+        status: `direct` where the numbers are there; `not_linked` where the source's layer is not directly before the target's;
+            `not_built` where the weights are not in the atlas yet; `unknown` where an end is no unit of the model.
+        norm: L2 norm of the kernel.
+        sum: Signed sum of the kernel.
+        share: Of the squared norm over all direct inputs of the target, 0 to 1.
+        rank: Among all direct inputs of the target by norm, from 1; None where two units of a depthwise pair have no weight.
+        num_inputs: How many direct inputs the target has.
+        is_exact: Whether nothing but linear operations lies between.
+        kernel: `[height, width]`.
+    """
+
+    status: EdgeStatus
+    norm: float | None = None
+    sum: float | None = None
+    share: float | None = None
+    rank: int | None = None
+    num_inputs: int | None = None
+    is_exact: bool | None = None
+    kernel: NDArray[np.float64] | None = None
+
+
+def admit(reader: AtlasReader, draft: CircuitDraft, circuit_id: str | None = None) -> Circuit:
+    """Return a circuit that may be stored: every unit exists, and what was left out is filled in.
+
+    Args:
+        reader: The atlas.
+        draft: What was written.
+        circuit_id: The id to give it; by default its own, or else a new one.
+
+    Raises:
+        UnknownName: The atlas has no such model, layer or unit.
+        UsageError: An edge leads backwards.
+    """
+    catalog = reader.catalog(draft.model, reader.revision())
+    check_units(draft, {layer.name: layer.spec.num_units for layer in catalog.layers.values()})
+    return complete(draft, catalog.model.weights_sha256, now(), circuit_id)
+
+
+def edge_numbers(
+    reader: AtlasReader, catalog: Catalog, edges: Iterable[CircuitEdge]
+) -> dict[tuple[UnitKey, UnitKey], EdgeNumbers]:
+    """Return what the weights say about edges, computed from the whole arrays; by source and target.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        edges: Any edges, of this model or not.
+    """
+    inputs: dict[UnitKey, list[PartnerWeight]] = {}
+    found: dict[tuple[UnitKey, UnitKey], EdgeNumbers] = {}
+    for edge in edges:
+        source, target = edge.key
+        if not (_exists(catalog, source) and _exists(catalog, target)):
+            found[edge.key] = EdgeNumbers("unknown")
+            continue
+        if target not in inputs:
+            inputs[target] = all_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs")
+        found[edge.key] = _numbers(reader, catalog, source, target, inputs[target])
+    return found
+
+
+def _exists(catalog: Catalog, unit: UnitKey) -> bool:
+    layer = catalog.layers.get(unit[0])
+    return layer is not None and unit[1] < layer.spec.num_units
+
+
+def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, inputs: list[PartnerWeight]) -> EdgeNumbers:
+    link = catalog.link(source[0], target[0])
+    if link is None:
+        return EdgeNumbers("not_linked")
+    if weights_of(reader, link) is None:
+        return EdgeNumbers("not_built")
+    num_inputs = len(inputs)
+    for rank, partner in enumerate(inputs, start=1):
+        if (partner.layer, partner.unit) == source:
+            kernel = kernel_between(reader, link, source[1], target[1])
+            return EdgeNumbers("direct", partner.norm, partner.sum, partner.share, rank, num_inputs, link.is_exact, kernel)
+    # Depthwise: each unit is linked to its own number alone, and to all others by a weight of exactly zero.
+    return EdgeNumbers("direct", 0.0, 0.0, 0.0, None, num_inputs, link.is_exact, None)
