@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app import diagrams, drawing, formats, glossary, pictures, urls
+from app import diagrams, drawing, explorer_links, formats, glossary, pictures, urls
 from app.contexts import Context
 from app.settings import AppSettings
 
@@ -45,6 +45,7 @@ class Templates:
             urls=urls,
             draw=drawing,
             diagrams=diagrams,
+            explorer=explorer_links,
             pictures=pictures,
             glossary=glossary,
             static=self.static,

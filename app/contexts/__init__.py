@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.contexts.base import Context, Links, Number, Part, Progress, Stage, UnitSample
+from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
 from app.contexts.models import (
     CoverageRow,
     Dataset,
@@ -20,10 +21,6 @@ from app.contexts.others import (
     DocsPage,
     EndpointPart,
     ErrorPage,
-    ExplorerColumn,
-    ExplorerEdge,
-    ExplorerPage,
-    ExplorerUnit,
     Found,
     KernelLabel,
     LayerCount,
@@ -68,6 +65,7 @@ __all__ = [
     "ExplorerColumn",
     "ExplorerEdge",
     "ExplorerPage",
+    "ExplorerQuery",
     "ExplorerUnit",
     "Failure",
     "Found",
@@ -98,6 +96,7 @@ __all__ = [
     "Routes",
     "Scores",
     "SearchPage",
+    "Sprite",
     "Stage",
     "StimulusLink",
     "StimulusPage",
