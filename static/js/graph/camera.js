@@ -1,7 +1,7 @@
 // Moving and zooming by wheel, drag and pinch. A library would take the pointer away from the links that cards are: here a
 // drag may begin on a card, and only becomes one after a few pixels.
 
-const [LEAST, MOST, SLACK] = [0.06, 3, 5];
+const [LEAST, MOST, SLACK, FAR] = [0.06, 3, 5, 0.4];
 
 export class Camera {
   /** @param {HTMLElement} frame @param {HTMLElement} world @param {() => void} moved */
@@ -118,6 +118,8 @@ export class Camera {
   set(x, y, scale) {
     Object.assign(this, { x, y, scale });
     this.world.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    // From afar nobody reads the words: without them, hundreds of cards are painted quickly.
+    this.world.classList.toggle("far", scale < FAR);
     this.moved();
   }
 

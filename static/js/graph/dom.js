@@ -1,6 +1,6 @@
 // Small helpers to make elements, and to write numbers as the pages write them.
 
-const SVG = "http://www.w3.org/2000/svg";
+export const SVG = "http://www.w3.org/2000/svg";
 /** @type {Record<string, string>} */
 const ICONS = {
   pin: "M10 2.5v6M6.5 8.5h7l1.5 3.5H5zM10 12v6",
@@ -25,8 +25,9 @@ export function s(name, attributes = {}, ...children) {
   return /** @type {SVGElement} */ (fill(document.createElementNS(SVG, name), attributes, children));
 }
 
-/** @param {Element} element @param {Record<string, any>} attributes @param {(Node | string | null)[]} children */
-function fill(element, attributes, children) {
+/** Give an element attributes and children.
+ * @param {Element} element @param {Record<string, any>} attributes @param {(Node | string | null)[]} children */
+export function fill(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : String(value));
   }

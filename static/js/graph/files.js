@@ -1,6 +1,6 @@
 // Files of the picture: SVG with everything inside it, PNG through a canvas.
 
-import { s } from "./dom.js";
+import { fill, SVG } from "./dom.js";
 
 const MOST_SIDE = 12000;
 const MOST_PIXELS = 64e6;
@@ -8,7 +8,10 @@ const MOST_PIXELS = 64e6;
 /** @param {import("./scene.js").Scene} scene @returns {Blob} */
 export function svgFile(scene) {
   const { width, height } = scene;
-  const root = s("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}`, "font-family": scene.font });
+  // A document of its own: in the page, pictures inside the file would be loaded, which the page forbids.
+  const paper = document.implementation.createDocument(SVG, "svg");
+  const s = (/** @type {string} */ name, /** @type {Record<string, any>} */ attributes, /** @type {string[]} */ ...words) => fill(paper.createElementNS(SVG, name), attributes, words);
+  const root = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": scene.font });
   root.append(s("rect", { width, height, fill: scene.ground }));
   for (const shape of scene.shapes) {
     if (shape.kind === "path") {

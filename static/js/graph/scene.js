@@ -62,8 +62,8 @@ export async function sceneOf(layout, page) {
     else rect({ x: x + 12, y: top, width: TILE, height: TILE, radius: 5, fill: colour.empty });
     const middle = y + tall / 2 - (unit.label ? 8 : 0);
     text(x + 78, middle - 2, String(unit.unit), 17, 650);
-    text(x + 78, middle + 15, tail(unit.layer, 21), 11.5, 400, colour.quiet);
-    if (unit.label) text(x + 78, middle + 31, unit.label.length > 21 ? `${unit.label.slice(0, 20)}…` : unit.label, 11.5, 400, colour.accent);
+    text(x + 78, middle + 15, tail(unit.layer, 18), 11.5, 400, colour.quiet);
+    if (unit.label) text(x + 78, middle + 31, unit.label.length > 18 ? `${unit.label.slice(0, 17)}…` : unit.label, 11.5, 400, colour.accent);
   }
 }
 

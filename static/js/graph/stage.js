@@ -8,7 +8,8 @@ import { layOut, sizesOf } from "./layout.js";
 import { nearestLine, placeOf, Popover, sentence } from "./popover.js";
 import { View } from "./view.js";
 
-const SMALLEST = 0.55; // a first look shows cards no smaller than this part of their size
+// A first look shows cards no smaller than this part of their size: for fingers, buttons must stay large enough.
+const SMALLEST = matchMedia("(pointer: coarse)").matches ? 1 : 0.55;
 
 export class Stage {
   /** @param {HTMLElement} frame @param {any} page
