@@ -5,7 +5,7 @@ import { h, icon, picture, tail } from "./dom.js";
 /** @param {any} card @param {boolean} isEmbed */
 export function makeCard({ name, unit }, isEmbed) {
   const outside = isEmbed ? { target: "_blank", rel: "noopener" } : {};
-  const words = h("span", {}, h("b", {}, String(unit.unit)), h("span", { class: "quiet" }, tail(unit.layer, 17)));
+  const words = h("span", {}, h("b", {}, String(unit.unit)), h("span", { class: "quiet" }, tail(unit.layer, 18)));
   if (unit.label) words.append(h("span", { class: "glabel" }, unit.label));
   const who = h("a", { class: "gwho", href: unit.links.html, draggable: "false", ...outside, "data-who": true }, picture(unit.sprite, "", 56), words);
   const element = h("div", { class: "gcard", "data-card": name, role: "group", "aria-label": `${unit.layer} unit ${unit.unit}` });
