@@ -1,132 +1,185 @@
-"""What the weight explorer shows: units in columns by their distance from the middle, and the weights between them."""
+"""The graph of the weight explorer: which units and weights a state shows, in columns by order of execution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Sequence
 
 from app import urls
-from app.contexts import ExplorerColumn, ExplorerEdge, ExplorerUnit
-from app.dependencies import check_unit
-from app.partners import nested, strongest
+from app.contexts import ExplorerColumn, ExplorerEdge, ExplorerUnit, Sprite
+from app.drawing import SHEET_TILES, Cut, sheet
+from app.explorer_order import order_columns
+from app.explorer_query import Side, UnitKey
+from app.explorer_state import MAX_CARDS, ExplorerState
+from app.explorer_weights import ExplorerWeights
+from app.partners import nested
 from app.summaries import page_links
 from app.thumbs import thumbnails
-from precompute.errors import UsageError
-from precompute.store.arrays import Direction, PartnerWeight, kernel_between
+from precompute.store.arrays import PartnerWeight, kernel_between
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 
-UnitKey = tuple[str, int]
-MAX_OPEN = 12
-MAX_UNITS = 160
+MAX_EDGES = 2000
+SPRITE_PX = 128
+Ends = tuple[UnitKey, UnitKey]
 
 
 class Explorer:
-    """Unfolds a unit.
+    """Finds the cards and weights of a state.
+
+    A card is shown where a chain of unfolded cards leads to it from the unit of the page or from a pinned card. So the state
+    says what is shown whatever order it was reached in, and folding a card hides what it alone had brought.
 
     Args:
         reader: The atlas.
         catalog: The model.
-        middle: The unit in the middle.
-        top: How many partners of each unit are shown.
-        opened: Units to unfold further, as the query says.
-
-    Raises:
-        UsageError: The list of units to unfold is not one.
+        state: What to show.
     """
 
-    def __init__(self, reader: AtlasReader, catalog: Catalog, middle: UnitKey, top: int, opened: str) -> None:
+    def __init__(self, reader: AtlasReader, catalog: Catalog, state: ExplorerState) -> None:
         self._reader = reader
         self._catalog = catalog
-        self._middle = middle
-        self._top = top
-        self._open = self._parse(opened)
-        self._units: dict[int, list[UnitKey]] = {0: [middle]}
-        self._weights: dict[tuple[int, UnitKey, UnitKey], PartnerWeight] = {}
-        self._unfold([middle], "inputs", -1, depth=0)
-        self._unfold([middle], "outputs", 1, depth=0)
+        self._state = state
+        self._source = ExplorerWeights(reader, catalog, state.ranking, state.sign)
+        self._cards: dict[UnitKey, None] = dict.fromkeys((state.start, *state.pin))
+        self._weights: dict[Ends, PartnerWeight] = {}
+        self._num_left_out = 0
+        self._num_edges_left_out = 0
+        self._unfold()
+        if state.is_between:
+            self._add_between()
 
-    def open_texts(self) -> list[str]:
-        """Return the units that are unfolded, as the query says them."""
-        return [f"{layer}/{unit}" for layer, unit in self._open]
+    @property
+    def keys(self) -> list[UnitKey]:
+        """Return the cards that are shown, in the order in which they are reached."""
+        return list(self._cards)
+
+    def notes(self) -> list[str]:
+        """Return what could not be shown, and how to go on."""
+        found: list[str] = []
+        if self._num_left_out:
+            found.append(
+                f"{MAX_CARDS} cards are shown, which is the most; {self._num_left_out} more partners are left out. "
+                "Show fewer partners of each card, raise the threshold, fold some cards, or start from another unit."
+            )
+        if self._num_edges_left_out:
+            found.append(
+                f"The {MAX_EDGES:,} strongest weights are drawn, which is the most; {self._num_edges_left_out:,} are left out. "
+                "Raise the threshold to see the strong ones alone."
+            )
+        return found
 
     def columns(self) -> list[ExplorerColumn]:
-        """Return the columns from left to right."""
-        units: dict[str, set[int]] = {}
-        for keys in self._units.values():
-            for layer, unit in keys:
-                units.setdefault(layer, set()).add(unit)
-        pictures = thumbnails(self._reader, self._catalog, units)
-        labels = {name: self._reader.labels(self._catalog.layers[name], indices) for name, indices in units.items()}
+        """Return the columns in order of execution, the cards of each so that few lines cross."""
+        by_layer: dict[str, list[UnitKey]] = {}
+        for key in self._cards:
+            by_layer.setdefault(key[0], []).append(key)
+        layers = sorted(by_layer, key=lambda name: self._catalog.layers[name].spec.position)
+        ordered = order_columns([by_layer[name] for name in layers], self._weights)
+        middle = layers.index(self._state.start[0])
+        labels = {
+            name: self._reader.labels(self._catalog.layers[name], [unit for _, unit in keys]) for name, keys in by_layer.items()
+        }
+        pictures = thumbnails(self._reader, self._catalog, {name: [unit for _, unit in keys] for name, keys in by_layer.items()})
+        cuts = self._sprites(pictures)
         return [
-            ExplorerColumn(depth=depth, units=[self._unit(key, depth, labels, pictures.get(key)) for key in self._units[depth]])
-            for depth in sorted(self._units)
+            ExplorerColumn(
+                layer=name,
+                depth=place - middle,
+                units=[self._unit(key, labels[name].get(key[1]), pictures.get(key), cuts.get(key)) for key in ordered[place]],
+            )
+            for place, name in enumerate(layers)
         ]
 
     def edges(self) -> list[ExplorerEdge]:
-        """Return the weights between neighbouring columns, weakest first, so that the strong ones are drawn on top."""
-        ordered = sorted(self._weights.items(), key=lambda item: item[1].norm)
-        return [self._edge(depth, source, target, weight) for (depth, source, target), weight in ordered]
+        """Return the weights between cards, weakest first, so that the strong ones are drawn on top."""
+        ordered = sorted(self._weights.items(), key=lambda item: (item[1].share or 0.0, item[1].norm, item[0]))
+        return [self._edge(source, target, weight) for (source, target), weight in ordered]
 
-    def _unfold(self, keys: list[UnitKey], direction: Direction, sign: int, depth: int) -> None:
-        found: dict[UnitKey, None] = {}
-        weights: dict[tuple[int, UnitKey, UnitKey], PartnerWeight] = {}
-        for layer_name, unit in keys:
-            layer = self._catalog.layers[layer_name]
-            for weight in strongest(self._reader, self._catalog, layer, [unit], direction, self._top)[unit]:
-                other = (weight.layer, weight.unit)
-                ends = (other, (layer_name, unit)) if sign < 0 else ((layer_name, unit), other)
-                weights[depth - 1 if sign < 0 else depth, *ends] = weight
-                found.setdefault(other)
-        if not found or sum(len(column) for column in self._units.values()) + len(found) > MAX_UNITS:
-            return
-        self._weights |= weights
-        self._units[depth + sign] = list(found)
-        further = [key for key in found if key in self._open]
-        if further:
-            self._unfold(further, direction, sign, depth + sign)
+    def _unfold(self) -> None:
+        state = self._state
+        sides: Sequence[tuple[Side, frozenset[UnitKey]]] = (
+            ("inputs", frozenset(state.inputs)),
+            ("outputs", frozenset(state.outputs)),
+        )
+        waiting = deque(self._cards)
+        while waiting:
+            key = waiting.popleft()
+            for side, unfolded in sides:
+                if key in unfolded:
+                    waiting.extend(self._unfold_side(key, side))
 
-    def _unit(self, key: UnitKey, depth: int, labels: dict[str, dict[int, str | None]], thumbnail: str | None) -> ExplorerUnit:
+    def _unfold_side(self, key: UnitKey, side: Side) -> list[UnitKey]:
+        """Add the partners of a card and the weights to them; return the cards that were not there before."""
+        found: list[UnitKey] = []
+        for weight in self._source.partners(key, side, self._state.top):
+            other = (weight.layer, weight.unit)
+            if other in self._state.hide or (weight.share or 0.0) < self._state.minimum:
+                continue
+            if other not in self._cards:
+                if len(self._cards) >= MAX_CARDS:
+                    self._num_left_out += 1
+                    continue
+                self._cards[other] = None
+                found.append(other)
+            self._weights[(other, key) if side == "inputs" else (key, other)] = weight
+        return found
+
+    def _add_between(self) -> None:
+        found = [
+            ((source, target), weight)
+            for source, target, weight in self._source.between(self._cards)
+            if (source, target) not in self._weights and (weight.share or 0.0) >= self._state.minimum
+        ]
+        room = max(0, MAX_EDGES - len(self._weights))
+        self._num_edges_left_out = max(0, len(found) - room)
+        found.sort(key=lambda item: (-(item[1].share or 0.0), item[0]))
+        self._weights |= dict(found[:room])
+
+    def _sprites(self, pictures: dict[UnitKey, str]) -> dict[UnitKey, Cut]:
+        """Return where the picture of each card is; sheets follow the order of reaching, so that the first stay as they are."""
+        found: dict[UnitKey, Cut] = {}
+        keys = list(self._cards)
+        for start in range(0, len(keys), SHEET_TILES):
+            units = [(*key, pictures.get(key)) for key in keys[start : start + SHEET_TILES]]
+            found |= sheet(self._catalog.model.id, units, SPRITE_PX)
+        return found
+
+    def _unit(self, key: UnitKey, label: str | None, thumbnail: str | None, cut: Cut | None) -> ExplorerUnit:
         layer, unit = key
-        model_id = self._catalog.model.id
-        is_open = key in self._open
-        rest = [other for other in self._open if other != key] if is_open else [*self._open, key]
-        toggle = None
-        spec = self._catalog.layers[layer].spec
-        has_more = depth != 0 and bool(spec.inputs if depth < 0 else spec.outputs)
-        if has_more and len(rest) <= MAX_OPEN:
-            listed = ",".join(f"{name}/{index}" for name, index in rest) or None
-            toggle = urls.weights(model_id, *self._middle, top=self._top, open=listed)
-        links = page_links(urls.unit(model_id, layer, unit), weights=urls.weights(model_id, layer, unit), toggle=toggle)
+        model_id, state = self._catalog.model.id, self._state
         return ExplorerUnit(
-            layer=layer, unit=unit, label=labels[layer].get(unit), thumbnail=thumbnail, is_open=is_open, links=links
+            layer=layer,
+            unit=unit,
+            label=label,
+            thumbnail=thumbnail,
+            sprite=None if cut is None else Sprite(**vars(cut)),
+            is_start=key == state.start,
+            is_pinned=key in state.pin,
+            has_inputs=self._source.has_partners(layer, "inputs"),
+            has_outputs=self._source.has_partners(layer, "outputs"),
+            inputs_unfolded=key in state.inputs,
+            outputs_unfolded=key in state.outputs,
+            links=page_links(urls.unit(model_id, layer, unit), weights=urls.weights(model_id, layer, unit)),
         )
 
-    def _edge(self, depth: int, source: UnitKey, target: UnitKey, weight: PartnerWeight) -> ExplorerEdge:
+    def _edge(self, source: UnitKey, target: UnitKey, weight: PartnerWeight) -> ExplorerEdge:
         link = self._catalog.link(source[0], target[0])
         kernel = None if link is None else kernel_between(self._reader, link, source[1], target[1])
+        values = nested(kernel)
+        image = None
+        if kernel is not None and values is None:
+            image = urls.kernel(self._catalog.model.id, source, target, float(abs(kernel).max()) or 1.0)
         return ExplorerEdge(
             source_layer=source[0],
             source_unit=source[1],
             target_layer=target[0],
             target_unit=target[1],
-            source_depth=depth,
             norm=weight.norm,
             sum=weight.sum,
+            share=weight.share,
+            contribution=weight.contribution,
             exact=None if link is None else link.is_exact,
-            kernel=nested(kernel),
+            kernel=values,
+            image=image,
         )
-
-    def _parse(self, text: str) -> list[UnitKey]:
-        parts = [part for part in text.split(",") if part]
-        if len(parts) > MAX_OPEN:
-            raise UsageError(f"'open' names {len(parts)} units; at most {MAX_OPEN} can be unfolded at once.")
-        return list(dict.fromkeys(self._parse_units(parts)))
-
-    def _parse_units(self, parts: Iterable[str]) -> Iterable[UnitKey]:
-        for part in parts:
-            name, slash, index = part.rpartition("/")
-            if not slash:
-                raise UsageError(
-                    f"open={part[:80]!r} is not a unit. Write LAYER/UNIT, for example {self._middle[0]}/{self._middle[1]}."
-                )
-            yield name, check_unit(self._catalog.layer(name), index)

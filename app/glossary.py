@@ -49,6 +49,10 @@ TERMS = {
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "
     "how much of its energy that accounts for; none where that is less than half. Angles: 0 right, 90 up.",
+    "unfold": "Show the strongest partners of a card: the units that feed it, or those that it feeds.",
+    "edge_share": "Of the squared norm of all weights into the unit at the end of the line: how much of what feeds it this is.",
+    "threshold": "Hide weights that hold less than this share of the squared norm of all weights into their target.",
+    "between": "Also draw weights between cards that are shown but were not unfolded, where their layers are directly linked.",
     "weight_share": "Of the squared norm of all weights of the unit on this side.",
     "norm": "The size of all weights between two units together (L2 norm): how strongly they are connected.",
     "sum": "All weights between two units added up, with sign: whether one excites or inhibits the other on the whole.",

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import errors, urls
 from app.circuit_api import CircuitApi
 from app.dependencies import AtlasDoor
+from app.explorer_files import ExplorerFiles
 from app.media import IMMUTABLE, Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
@@ -34,7 +35,14 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css")  # travel as one file: one request instead of three
+# A graph that is made to be shown in another page may be; nothing else of the app.
+_EMBED_HEADERS = [
+    (name, value.replace(b"frame-ancestors 'self'", b"frame-ancestors *"))
+    for name, value in _RAW_HEADERS
+    if name != b"x-frame-options"
+]
+# They travel as one file: one request instead of six.
+_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -66,13 +74,19 @@ class Envelope:
             await self._plain(scope, receive, send)
             return
 
+        headers = _EMBED_HEADERS if _is_embed(scope) else _RAW_HEADERS
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_RAW_HEADERS]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         is_picture = scope["path"].startswith("/media/")
         await (self._plain if is_picture else self._compressing)(scope, receive, send_with_headers)
+
+
+def _is_embed(scope: Scope) -> bool:
+    return scope["path"].endswith("/weights") and b"embed=1" in scope["query_string"].split(b"&")
 
 
 def create_app(settings: AppSettings) -> FastAPI:
@@ -89,6 +103,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     pages = (*PAGES, docs_page(PAGES))
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
+    app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
     app.include_router(serve_pages(pages, door, templates))

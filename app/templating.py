@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app import circuit_diagram, diagrams, drawing, formats, glossary, pictures, urls
+from app import circuit_diagram, diagrams, drawing, explorer_links, formats, glossary, pictures, urls
 from app.contexts import Context
 from app.settings import AppSettings
 
@@ -46,6 +46,7 @@ class Templates:
             draw=drawing,
             diagrams=diagrams,
             draw_circuit=circuit_diagram.draw_circuit,
+            explorer=explorer_links,
             pictures=pictures,
             glossary=glossary,
             static=self.static,

@@ -64,6 +64,11 @@ def motifs(model_id: str, layer_name: str, **query: object) -> str:
     return with_query(f"{layer(model_id, layer_name)}/motifs", query)
 
 
+def graph_file(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of what the weight explorer shows, as a GraphML file."""
+    return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.graphml", query)
+
+
 def stimulus(stimulus_id: int, **query: object) -> str:
     """Return the address of an image."""
     return with_query(f"/stimuli/{stimulus_id}", query)

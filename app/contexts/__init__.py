@@ -17,6 +17,7 @@ from app.contexts.circuits import (
     UnitPlace,
     Verdict,
 )
+from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
 from app.contexts.models import (
     CoverageRow,
     Dataset,
@@ -34,10 +35,6 @@ from app.contexts.others import (
     DocsPage,
     EndpointPart,
     ErrorPage,
-    ExplorerColumn,
-    ExplorerEdge,
-    ExplorerPage,
-    ExplorerUnit,
     Found,
     KernelLabel,
     LayerCount,
@@ -91,6 +88,7 @@ __all__ = [
     "ExplorerColumn",
     "ExplorerEdge",
     "ExplorerPage",
+    "ExplorerQuery",
     "ExplorerUnit",
     "Failure",
     "Found",
@@ -122,6 +120,7 @@ __all__ = [
     "Routes",
     "Scores",
     "SearchPage",
+    "Sprite",
     "Stage",
     "StimulusLink",
     "StimulusPage",

@@ -1,4 +1,4 @@
-"""The weight explorer, images, search, the API, errors."""
+"""The list of partners, images, search, the API, errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.contexts.base import Context, Links, Number, Part, Stage
+from app.contexts.base import Context, Links, Number, Part
 from app.contexts.units import Box, Partner, Position
 
 
@@ -63,57 +63,6 @@ class PartnersPage(Context):
     routes: Routes | None = Field(description="The ways that the paths take, where the weights are composed")
     num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
     maximum: Number = Field(description="The largest single weight among the items: the scale of their pictures")
-    links: Links
-
-
-class ExplorerUnit(Part):
-    """A unit in the explorer."""
-
-    layer: str
-    unit: int
-    label: str | None
-    thumbnail: str | None
-    is_open: bool
-    links: Links
-
-
-class ExplorerColumn(Part):
-    """Units at one distance from the unit in the middle: before it where negative, after it where positive."""
-
-    depth: int
-    units: list[ExplorerUnit]
-
-
-class ExplorerEdge(Part):
-    """The weight between two units of the explorer."""
-
-    source_layer: str
-    source_unit: int
-    target_layer: str
-    target_unit: int
-    source_depth: int
-    norm: Number
-    sum: Number
-    exact: bool | None
-    kernel: list[list[Number]] | None
-
-
-class ExplorerPage(Context):
-    """A unit with the units that feed it and that it feeds, unfolded as the query says."""
-
-    template = "pages/weights.html"
-    model: str
-    layer: str
-    unit: int
-    label: str | None
-    top: int
-    open: list[str]
-    columns: list[ExplorerColumn]
-    edges: list[ExplorerEdge]
-    maximum: Number = Field(description="The largest single weight shown")
-    layer_inputs: list[str]
-    layer_outputs: list[str]
-    stages: list[Stage]
     links: Links
 
 

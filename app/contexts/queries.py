@@ -66,7 +66,7 @@ class CommonItem(Part):
 class CommonPage(Context):
     """What feeds all units of a set, or what all of them feed."""
 
-    template = "pages/common.html"
+    template = "pages/in_common.html"
     model: str
     layer: str
     unit: int

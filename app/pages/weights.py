@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from app import urls
 from app.contexts import Context, ExplorerPage, KernelLabel, ListedPartner, PartnersPage, RouteRow, Routes
 from app.dependencies import Visit
 from app.drawing import largest
-from app.explorer import MAX_OPEN, Explorer
+from app.explorer import Explorer
+from app.explorer_query import MAX_UNFOLDED, query_of
+from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
 from app.kernel_labels import label_kernel
 from app.pages.units import build_links
 from app.partners import partners_of
@@ -20,32 +22,27 @@ from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
 from app.twins import Page
 from precompute.errors import UnknownName, UsageError
-from precompute.store.arrays import RANKINGS, Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
+from precompute.store.arrays import Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
 from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
 
-DEFAULT_TOP = 6
 DEFAULT_LIMIT = 50
 PARAMETERS = (
-    Parameter("top", "How many partners of each unit the explorer shows, 1 to 20", kind="integer", default=str(DEFAULT_TOP)),
-    Parameter("open", f"Units to unfold further, `LAYER/UNIT,LAYER/UNIT`, at most {MAX_OPEN}"),
+    *STATE_PARAMETERS,
+    *SHARED_PARAMETERS,
     Parameter("direction", "List every partner in one direction instead", choices=("inputs", "outputs")),
     Parameter("layer", "With direction: the partners in this layer, which may lie any number of layers away"),
     Parameter("route", "With direction and layer: only paths over these layers, `LAYER,LAYER`; `direct` for none between"),
-    Parameter("sign", "With direction: only partners whose sum is positive (+) or negative (-)", choices=("+", "-")),
-    Parameter(
-        "sort", "With direction: by what, the largest first; of negative ones, the strongest", choices=RANKINGS, default="norm"
-    ),
     Parameter("limit", "With direction: partners on a page, 1 to 500", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "With direction: a place in the list, from `next`"),
 )
-_LIST_ONLY = ("layer", "route", "sign", "sort", "limit", "after")
+_LIST_ONLY = ("layer", "route", "limit", "after")
 
 
 def build_weights(visit: Visit) -> Context:
     """Return the explorer, or the list of partners where a direction is asked for."""
     direction = visit.query.choice("direction")
     if direction is not None:
-        if refused := [name for name in ("top", "open") if visit.query.text(name)]:
+        if refused := [p.name for p in STATE_PARAMETERS if visit.query.text(p.name)]:
             raise UsageError(f"{refused[0]!r} belongs to the explorer: leave it out, or leave 'direction' out.")
         return build_partners(visit, cast("Direction", direction))
     if refused := [name for name in _LIST_ONLY if visit.query.text(name)]:
@@ -56,24 +53,29 @@ def build_weights(visit: Visit) -> Context:
 def build_explorer(visit: Visit) -> ExplorerPage:
     """Return the explorer at a unit."""
     layer, unit = visit.layer, visit.unit
-    top = visit.query.integer("top", DEFAULT_TOP, 1, 20)
-    explorer = Explorer(visit.reader, visit.catalog, (layer.name, unit), top, visit.query.text("open"))
-    columns, edges = explorer.columns(), explorer.edges()
+    state = read_state(visit.query, visit.catalog, (layer.name, unit))
+    explorer = Explorer(visit.reader, visit.catalog, state)
+    edges = explorer.edges()
+    told = state.told()
+    query = query_of(told)
     links = build_links(visit) | {
         "html": visit.full_address,
         "self": urls.twin(visit.full_address),
         "unit": visit.address.removesuffix("/weights"),
+        "whole": urls.with_query(visit.address, query_of(told, embed=False)),
+        "graphml": urls.graph_file(layer.model_id, layer.name, unit, **query),
     }
     return ExplorerPage(
         model=visit.catalog.model.id,
         layer=layer.name,
         unit=unit,
         label=visit.reader.labels(layer, [unit]).get(unit),
-        top=top,
-        open=explorer.open_texts(),
-        columns=columns,
+        state=told,
+        columns=explorer.columns(),
         edges=edges,
         maximum=largest(edge.kernel for edge in edges),
+        max_unfolded=MAX_UNFOLDED,
+        notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),
         stages=stages_of(row for row in coverage_of(visit.reader, visit.catalog, visit.revision) if row.layer == layer.row),
@@ -93,7 +95,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
     is_expanded = partner_layer is not None and (route is not None or partner_layer not in neighbours)
     everyone = _all(visit, direction, partner_layer if is_expanded else None, route)
-    sign = _sign(visit)
+    sign = read_sign(query)
     ranking = cast("Ranking", query.choice("sort", "norm"))
     partners = _signed([one for one in everyone if partner_layer in (None, one.layer)], sign)
     if ranking != "norm":
@@ -142,14 +144,6 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
 def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
     label = label_kernel(np.array(kernel, np.float64)) if isinstance(kernel, list) else None
     return None if label is None else KernelLabel(**asdict(label))
-
-
-def _sign(visit: Visit) -> Literal["+", "-"] | None:
-    # A plus sign in a query means a space, so "sign=+" arrives as " ".
-    value = visit.query.values.get("sign", "")
-    if value in ("", "+", " ", "-"):
-        return "-" if value == "-" else ("+" if value else None)
-    raise UsageError(f"sign={value[:80]!r} is not possible. Possible values of 'sign': +, -.")
 
 
 def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Route | None:

@@ -87,10 +87,9 @@ def test_journey_by_links(browser: Browser, address: str, scripts: bool) -> None
     expect(page).to_have_url(address + UNIT)
     page.get_by_role("link", name="Weights", exact=True).click()
     expect(page).to_have_url(f"{address}{UNIT}/weights")
-    page.locator(".card:not(.middle) > a:not(.toggle)").nth(1).click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Weights of")
+    page.locator(".gcard:not(.start) .gwho").nth(1).click()
+    expect(page.get_by_role("heading", name="What excites it")).to_be_visible()
     assert UNIT not in page.url
-    page.get_by_role("heading", level=1).get_by_role("link").click()
     page.locator("a.tile").first.click()
     assert "/stimuli/" in page.url
     page.get_by_role("main").locator("ul.units a").first.click()

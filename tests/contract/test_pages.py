@@ -49,6 +49,8 @@ ADDRESSES = [
     "/models/tiny_a/stem?limit=4096&sort=picture_selectivity_rank&min.picture_reached_ratio=0.5",
     "/models/tiny_a/blocks.0.pw?sort=sparsity&order=asc&min.max=2&status=ok&visualization=yes&size=l&limit=3",
     f"{UNIT}/weights?open=blocks.0.dw/7,stem/3&top=3",
+    f"{UNIT}/weights?inputs=blocks.0.dw/7,blocks.0.pw/7&outputs=none&pin=head.fc/1&hide=stem/3&top=4&min=0.01&between=1&sort=contribution",
+    f"{UNIT}/weights?outputs=stem/3,blocks.0.pw/7&sign=-&sort=sum&embed=1",
     f"{UNIT}/weights?direction=inputs&layer=stem&sign=%2B&limit=4",
     "/stimuli/4?model=tiny_a&layer=stem",
     "/search?q=stem%203",
@@ -137,8 +139,17 @@ def test_unknown_parameter_is_refused_by_name(client: TestClient, prefix: str, a
         f"{UNIT}/weights?direction=up",
         f"{UNIT}/weights?direction=inputs&sign=plus",
         f"{UNIT}/weights?direction=inputs&top=3",
-        f"{UNIT}/weights?sign=-",
+        f"{UNIT}/weights?limit=3",
+        f"{UNIT}/weights?direction=inputs&pin=stem/3",
+        f"{UNIT}/weights?sign=plus",
         f"{UNIT}/weights?open=nonsense",
+        f"{UNIT}/weights?inputs=nonsense",
+        f"{UNIT}/weights?inputs={','.join(f'stem/{n}' for n in range(24))}&outputs={','.join(f'stem/{n}' for n in range(17))}",
+        f"{UNIT}/weights?hide=blocks.0.pw/7",
+        f"{UNIT}/weights?hide=stem/3&pin=stem/3",
+        f"{UNIT}/weights?min=2",
+        f"{UNIT}/weights?min=nan",
+        f"{UNIT}/weights?between=yes",
         f"{UNIT}/weights?top=1000",
         "/search?q=" + "a" * 300,
         "/search?q=a&after=MTIzNDU2NzhbMV0",
@@ -169,6 +180,8 @@ def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
         ("/circuits?model=tiny_x", ["tiny_x", "tiny_a"]),
         ("/stimuli/four", ["four"]),
         (f"{UNIT}/weights?direction=inputs&layer=stam", ["stam", "stem"]),
+        (f"{UNIT}/weights?inputs=stam/3", ["stam", "stem"]),
+        (f"{UNIT}/weights?pin=stem/24", ["24", "0 to 23"]),
     ],
 )
 def test_unknown_name_answers_404_with_the_closest(client: TestClient, address: str, words: list[str]) -> None:
@@ -229,6 +242,9 @@ HOSTILE = [
     "/circuits/..%2f..%2fatlas.db/export.json",
     "/v/..%2f..%2fetc%2fpasswd",
     "/v/%00",
+    "/media/graphs/tiny_a/stem/..%2f1.graphml",
+    "/media/graphs/tiny_a/stem/24.graphml",
+    "/media/graphs/tiny_a/stem/1.graphml?inputs=..%2f..%2fetc/1",
     "/docs/../etc/passwd",
     "/%2f%2fevil.example/",
     "/%",
@@ -294,6 +310,14 @@ def test_every_answer_has_the_security_headers(client: TestClient, address: str)
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_only_a_graph_to_embed_may_be_framed_by_others(client: TestClient) -> None:
+    for address, is_framed in [(f"{UNIT}/weights?embed=1", True), (f"{UNIT}/weights", False), (f"{UNIT}/weights?embed=0", False)]:
+        headers = client.get(address).headers
+        assert ("frame-ancestors *" in headers["content-security-policy"]) is is_framed
+        assert ("x-frame-options" in headers) is not is_framed
+    assert "frame-ancestors 'self'" in client.get(f"{UNIT}?embed=1").headers["content-security-policy"]
 
 
 class _Checker(HTMLParser):

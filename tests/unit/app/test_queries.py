@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -11,6 +13,11 @@ from precompute.store.reader import AtlasReader
 
 BASE = "/api/v1/models/tiny_a"
 UNIT = f"{BASE}/blocks.0.pw/3"
+
+
+@pytest.fixture(scope="module")
+def reader(fixture_atlas: Path) -> AtlasReader:
+    return AtlasReader(fixture_atlas)
 
 
 def reach(client: TestClient) -> list[str]:

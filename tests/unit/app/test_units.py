@@ -193,18 +193,6 @@ def test_kernel_picture_is_red_where_positive_and_blue_where_negative(client: Te
     np.testing.assert_allclose(picture[..., 3] / 255, np.abs(kernel) / np.abs(kernel).max(), atol=0.003)
 
 
-def test_explorer_unfolds_what_the_query_says(client: TestClient) -> None:
-    plain = client.get(f"{UNIT}/weights?top=6").json()
-    assert [column["depth"] for column in plain["columns"]] == [-1, 0, 1]
-    assert [len(column["units"]) for column in plain["columns"]] == [6, 1, 6]
-    first = next(unit for unit in plain["columns"][0]["units"] if unit["layer"] == "blocks.0.dw" and unit["unit"] != 23)
-    assert all(unit["links"]["toggle"] is None for unit in plain["columns"][0]["units"] if unit["layer"] == "stem")
-    unfolded = client.get("/api/v1" + first["links"]["toggle"]).json()
-    assert [column["depth"] for column in unfolded["columns"]] == [-2, -1, 0, 1]
-    folded = next(unit for unit in unfolded["columns"][1]["units"] if unit["is_open"])["links"]["toggle"]
-    assert client.get("/api/v1" + folded).json()["columns"] == plain["columns"]
-
-
 @pytest.mark.parametrize(
     ("query", "first"),
     [

@@ -1,0 +1,84 @@
+"""What the weight explorer shows, as a GraphML file for other programs (Gephi, Cytoscape, networkx, yEd)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from fastapi import APIRouter, Request, Response
+
+from app.contexts import ExplorerColumn, ExplorerEdge
+from app.dependencies import AtlasDoor, check_unit
+from app.explorer import Explorer
+from app.explorer_query import write_unit
+from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
+from app.query import Query
+
+NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
+_KEYS = (
+    ("node", "layer", "string"),
+    ("node", "unit", "int"),
+    ("node", "label", "string"),
+    ("edge", "norm", "double"),
+    ("edge", "sum", "double"),
+    ("edge", "share", "double"),
+    ("edge", "exact", "boolean"),
+)
+# XML cannot say most control characters, not even escaped.
+_FORBIDDEN = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
+
+
+class ExplorerFiles:
+    """The route of the file.
+
+    Args:
+        door: The way to the atlas.
+    """
+
+    def __init__(self, door: AtlasDoor) -> None:
+        self._door = door
+
+    def router(self) -> APIRouter:
+        """Return the route."""
+        router = APIRouter()
+        path = "/media/graphs/{model}/{layer}/{unit}.graphml"
+        router.add_api_route(path, self.file, methods=["GET", "HEAD"], include_in_schema=False, response_class=Response)
+        return router
+
+    def file(self, request: Request) -> Response:
+        """Answer with the file."""
+        query = Query(request.query_params.multi_items(), (*STATE_PARAMETERS, *SHARED_PARAMETERS))
+        reader = self._door.reader()
+        catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
+        layer = catalog.layer(str(request.path_params["layer"]))
+        unit = check_unit(layer, str(request.path_params["unit"]))
+        explorer = Explorer(reader, catalog, read_state(query, catalog, (layer.name, unit)))
+        headers = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="weights-{unit}.graphml"'}
+        return Response(graphml(explorer.columns(), explorer.edges()), headers=headers, media_type="application/graphml+xml")
+
+
+def graphml(columns: Sequence[ExplorerColumn], edges: Sequence[ExplorerEdge]) -> bytes:
+    """Return cards and weights as a GraphML document: a directed graph, the names of nodes `LAYER/UNIT`."""
+    root = ElementTree.Element("graphml", {"xmlns": NAMESPACE})
+    for kind, name, value_type in _KEYS:
+        ElementTree.SubElement(root, "key", {"id": name, "for": kind, "attr.name": name, "attr.type": value_type})
+    graph = ElementTree.SubElement(root, "graph", {"id": "weights", "edgedefault": "directed"})
+    for column in columns:
+        for card in column.units:
+            node = ElementTree.SubElement(graph, "node", {"id": write_unit((card.layer, card.unit)).translate(_FORBIDDEN)})
+            _data(node, layer=card.layer, unit=card.unit, label=card.label)
+    for edge in edges:
+        ends = {
+            "source": write_unit((edge.source_layer, edge.source_unit)).translate(_FORBIDDEN),
+            "target": write_unit((edge.target_layer, edge.target_unit)).translate(_FORBIDDEN),
+        }
+        _data(ElementTree.SubElement(graph, "edge", ends), norm=edge.norm, sum=edge.sum, share=edge.share, exact=edge.exact)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _data(parent: ElementTree.Element, **values: Any) -> None:
+    for name, value in values.items():
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            ElementTree.SubElement(parent, "data", {"key": name}).text = text.translate(_FORBIDDEN)
