@@ -44,7 +44,6 @@ TERMS = {
     "flag_dead_start": "The picture could be changed, but none of several starts made the unit respond.",
     "flag_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
     "circuit": "A few units and the weights between them that together do something, such as finding curves.",
-    "edge_share": "Of the squared norm of all weights that lead directly into the target: how much of it this edge is.",
     "edge_rank": "Place of this edge among all that lead directly into the target, the largest norm first.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "

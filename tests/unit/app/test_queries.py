@@ -13,6 +13,7 @@ from precompute.store.reader import AtlasReader
 
 BASE = "/api/v1/models/tiny_a"
 UNIT = f"{BASE}/blocks.0.pw/3"
+START = f"{BASE}/stem/3"
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +22,18 @@ def reader(fixture_atlas: Path) -> AtlasReader:
 
 
 def reach(client: TestClient) -> list[str]:
-    return client.get(f"{UNIT}/weights?direction=outputs").json()["reach"]
+    return client.get(f"{START}/weights?direction=outputs").json()["reach"]
 
 
 def test_paths_are_chains_whose_strength_is_the_product_of_their_steps(client: TestClient, reader: AtlasReader) -> None:
     target = reach(client)[-1]
-    found = client.get(f"{UNIT}/paths?to={target}/1&count=4").json()
+    found = client.get(f"{START}/paths?to={target}/1&count=4").json()
     assert found["total"] == len(found["items"]) == 4
     strengths = [path["strength"] for path in found["items"]]
     assert strengths == sorted(strengths, reverse=True)
     catalog = reader.catalog("tiny_a", reader.revision())
     for path in found["items"]:
-        assert (path["units"][0]["layer"], path["units"][0]["unit"]) == ("blocks.0.pw", 3)
+        assert (path["units"][0]["layer"], path["units"][0]["unit"]) == ("stem", 3)
         assert (path["units"][-1]["layer"], path["units"][-1]["unit"]) == (target, 1)
         product = 1.0
         for before, after, step in zip(path["units"], path["units"][1:], path["steps"], strict=False):
@@ -43,14 +44,14 @@ def test_paths_are_chains_whose_strength_is_the_product_of_their_steps(client: T
             assert step["norm"] == pytest.approx(np.linalg.norm(kernel), rel=1e-5)
             product *= step["norm"]
         assert path["strength"] == pytest.approx(product, rel=1e-4)
-    back = client.get(f"{BASE}/{target}/1/paths?to=blocks.0.pw/3&count=4").json()
+    back = client.get(f"{BASE}/{target}/1/paths?to=stem/3&count=4").json()
     assert [path["units"] for path in back["items"]] == [path["units"] for path in found["items"]]
 
 
 def test_shortest_paths_are_no_longer_than_the_strongest(client: TestClient) -> None:
     target = reach(client)[-1]
-    strongest = client.get(f"{UNIT}/paths?to={target}/1&count=20").json()["items"]
-    shortest = client.get(f"{UNIT}/paths?to={target}/1&kind=shortest").json()["items"]
+    strongest = client.get(f"{START}/paths?to={target}/1&count=20").json()["items"]
+    shortest = client.get(f"{START}/paths?to={target}/1&kind=shortest").json()["items"]
     assert len({len(path["units"]) for path in shortest}) == 1
     assert len(shortest[0]["units"]) <= min(len(path["units"]) for path in strongest)
 
