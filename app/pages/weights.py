@@ -12,13 +12,13 @@ from app.contexts import Context, ExplorerPage, KernelLabel, ListedPartner, Part
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import MAX_OPEN, Explorer
-from app.kernel_labels import label_kernel
 from app.pages.units import build_links
 from app.partners import partners_of
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
 from app.twins import Page
+from precompute.circuits.labels import label_kernels
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import RANKINGS, Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
 from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
@@ -140,7 +140,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
 
 
 def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
-    label = label_kernel(np.array(kernel, np.float64)) if isinstance(kernel, list) else None
+    label = label_kernels(np.array([kernel], np.float64))[0] if isinstance(kernel, list) else None
     return None if label is None else KernelLabel(**asdict(label))
 
 
