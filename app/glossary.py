@@ -46,6 +46,11 @@ TERMS = {
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
     "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "
     "how much of its energy that accounts for; none where that is less than half. Angles: 0 right, 90 up.",
+    "chance_share": "How many kernels would be called so if their numbers stood in another order: what comes for free.",
+    "factor": "A group of partners with one common arrangement in the kernel, found by non-negative factorization.",
+    "loading": "How much a partner takes part in a pattern; with a minus sign where it takes away.",
+    "relative_error": "The norm of the weights that no pattern accounts for, as a share of the norm of all.",
+    "filter": "The weights of a unit on the red, green and blue of the pixels: what it does with the image itself.",
     "weight_share": "Of the squared norm of all weights of the unit on this side.",
     "norm": "The size of all weights between two units together (L2 norm): how strongly they are connected.",
     "sum": "All weights between two units added up, with sign: whether one excites or inhibits the other on the whole.",

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from app.contexts.base import Context, Links, Number, Part, Progress, Stage, UnitSample
+from app.contexts.kernels import (
+    Factor,
+    FactorControl,
+    FactorPartner,
+    FactorPicture,
+    FactorsPage,
+    FilterPicture,
+    KernelControl,
+    KernelFacet,
+    LayerChoice,
+)
 from app.contexts.models import (
     CoverageRow,
     Dataset,
@@ -69,11 +80,20 @@ __all__ = [
     "ExplorerEdge",
     "ExplorerPage",
     "ExplorerUnit",
+    "Factor",
+    "FactorControl",
+    "FactorPartner",
+    "FactorPicture",
+    "FactorsPage",
     "Failure",
+    "FilterPicture",
     "Found",
     "Histogram",
     "HomePage",
+    "KernelControl",
+    "KernelFacet",
     "KernelLabel",
+    "LayerChoice",
     "LayerCount",
     "LayerOnModel",
     "LayerPage",

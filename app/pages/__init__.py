@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.pages import layers, models, search, stimuli, units, weights
+from app.pages import factors, layers, models, search, stimuli, units, weights
 
-PAGES = (*models.PAGES, *layers.PAGES, *units.PAGES, *weights.PAGES, *stimuli.PAGES, *search.PAGES)
+PAGES = (*models.PAGES, *layers.PAGES, *units.PAGES, *weights.PAGES, *factors.PAGES, *stimuli.PAGES, *search.PAGES)

@@ -124,6 +124,7 @@ class ShuffledShares:
     Attributes:
         mean, std: For each of `SHAPES`, of the share of kernels that are given that label, over the shuffles.
         norm_mean: For each of `SHAPES`, mean share of the squared norm that such kernels hold.
+        other_std: Standard deviation of the share of kernels that are given none.
         num_shuffles: How many shuffles.
         seed: Of the shuffles.
     """
@@ -131,6 +132,7 @@ class ShuffledShares:
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     norm_mean: NDArray[np.float64]
+    other_std: float
     num_shuffles: int
     seed: int
 
@@ -166,7 +168,8 @@ def shuffled_shares(stacks: Sequence[NDArray[Any]], num_shuffles: int = 20, seed
         dealt = [generator.permutation(np.asarray(kernels).reshape(-1)).reshape(kernels.shape) for kernels in stacks]
         counts, norms[place] = label_shares(dealt)
         shares[place] = counts / number
-    return ShuffledShares(shares.mean(axis=0), shares.std(axis=0), norms.mean(axis=0), num_shuffles, seed)
+    other_std = float(shares.sum(axis=1).std())
+    return ShuffledShares(shares.mean(axis=0), shares.std(axis=0), norms.mean(axis=0), other_std, num_shuffles, seed)
 
 
 def _unit(ideal: Kernel) -> Kernel:
