@@ -131,6 +131,17 @@ def kernel(values: NDArray[np.float64], maximum: float) -> bytes:
     return buffer.getvalue()
 
 
+def rgb_filter(values: NDArray[np.float64], maximum: float) -> bytes:
+    """Return a filter `[rgb, height, width]` as PNG: middle grey is zero, a channel at full is `maximum`, at none minus that."""
+    levels = np.clip(0.5 + 0.5 * np.moveaxis(values, 0, -1) / maximum, 0.0, 1.0)
+    pixels = np.floor(levels * 255 + 0.5).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    image = Image.fromarray(pixels).resize((width * _CELL_PX, height * _CELL_PX), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _window(catalog: Catalog, layer: LayerRecord, y: int, x: int) -> strips.Window:
     height, width = catalog.model.input_height, catalog.model.input_width
     return strips.window_of(layer.spec.box_at(y, x, height, width), height, width)

@@ -130,6 +130,11 @@ def sample_key_in(sample: Any, layer: str) -> tuple[str, int, str | None]:
     return layer, sample.index, sample.thumbnail
 
 
+def pictured_key_in(picture: Any, layer: str) -> tuple[str, int, str | None]:
+    """Return what a sheet of small pictures needs to know of a unit of a layer with patterns."""
+    return layer, picture.unit, picture.thumbnail
+
+
 def html_address(address: str) -> str:
     """Return the address of the page that a twin's address belongs to."""
     return address.removeprefix("/api/v1")
@@ -198,6 +203,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "partner_key": partner_key,
     "unit_keys": unit_keys,
     "sample_key_in": sample_key_in,
+    "pictured_key_in": pictured_key_in,
     "html_address": html_address,
     "tail": tail,
     "head": head,

@@ -10,6 +10,7 @@ from starlette.responses import FileResponse
 
 from app import compose, drawing, pictures, strips, thumbs
 from app.dependencies import AtlasDoor, check_unit
+from app.filters import filters_of
 from app.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
 from app.routes import read_route
@@ -25,6 +26,7 @@ THUMB_PX = 128
 MAX_SHEET_UNITS = 64
 _VERSION = Parameter("v", "The version of the picture, as the pages give it")
 _SHEET = (_VERSION, Parameter("px", "Side of a tile, 16 to 256", kind="integer"), Parameter("units", "`LAYER:1.2.8-11;LAYER:4`"))
+_FILTER = (Parameter("max", "The value that has the full colour", kind="number"),)
 _KERNEL = (
     Parameter("max", "The value that has the full colour", kind="number"),
     Parameter("route", "Only the paths over these layers"),
@@ -51,6 +53,7 @@ class Media:
             ("/media/thumbs/{model}/{layer}/{unit}.webp", self.thumb),
             ("/media/sheets/{model}.webp", self.sheet),
             ("/media/kernels/{model}/{source}/{source_unit}/{target}/{target_unit}.png", self.kernel),
+            ("/media/filters/{model}/{layer}/{unit}.png", self.rgb_filter),
             ("/media/{name}", self.blob),
         ):
             router.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False, response_class=Response)
@@ -137,15 +140,22 @@ class Media:
         if found is None:
             raise UnknownName("kernel", f"{source.name}/{ends[0]} to {target.name}/{ends[1]}", (), where=catalog.model.id)
         values = found.kernel
-        text = query.text("max")
-        maximum = finite_number("max", text) if text else float(abs(values).max()) or 1.0
-        if maximum <= 0:
-            raise UsageError(f"max={text!r} is not possible. Give a number above zero.")
+        maximum = _maximum(query, float(abs(values).max()))
         etag = f'"{stable_hash(values.tobytes(), *values.shape, maximum):x}"'
-        headers = {"Cache-Control": "no-cache", "ETag": etag}
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers=headers)
-        return Response(compose.kernel(values, maximum), headers=headers, media_type="image/png")
+        return _composed(request, etag, lambda: compose.kernel(values, maximum))
+
+    def rgb_filter(self, request: Request) -> Response:
+        """Answer with the picture of a filter on the image."""
+        query = Query(request.query_params.multi_items(), _FILTER)
+        reader, _, layer, unit = self._unit(request)
+        filters = filters_of(reader, layer)
+        if filters is None:
+            hint = "Only layers that read the image have filters, once their weights are built."
+            raise UnknownName("filter", str(unit), (), where=layer.name, hint=hint)
+        values = filters.array[unit]
+        maximum = _maximum(query, float(abs(values).max()))
+        etag = f'"{stable_hash(filters.blob_name, unit, maximum):x}"'
+        return _composed(request, etag, lambda: compose.rgb_filter(values, maximum))
 
     def _unit(self, request: Request) -> tuple[AtlasReader, Catalog, LayerRecord, int]:
         reader = self._door.reader()
@@ -168,6 +178,26 @@ class Media:
         if is_current:
             self._kept_pictures.keep(digest, data)
         return Response(data, headers=headers, media_type="image/webp")
+
+
+def _maximum(query: Query, largest: float) -> float:
+    """Return the value that has the full colour.
+
+    Raises:
+        UsageError: It is no number above zero.
+    """
+    text = query.text("max")
+    maximum = finite_number("max", text) if text else largest or 1.0
+    if maximum <= 0:
+        raise UsageError(f"max={text!r} is not possible. Give a number above zero.")
+    return maximum
+
+
+def _composed(request: Request, etag: str, make: Callable[[], bytes]) -> Response:
+    headers = {"Cache-Control": "no-cache", "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(make(), headers=headers, media_type="image/png")
 
 
 def _parse_units(catalog: Catalog, text: str) -> list[tuple[LayerRecord, int]]:

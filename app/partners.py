@@ -29,6 +29,7 @@ def partners_of(
     weights: Sequence[PartnerWeight],
     first_rank: int = 1,
     route: Route | None = None,
+    maximum: float | None = None,
 ) -> list[Partner]:
     """Return partners as parts of a page; the pictures of their kernels share one scale.
 
@@ -41,13 +42,15 @@ def partners_of(
         weights: The partners, strongest first.
         first_rank: Rank of the first of them.
         route: Only the paths over these layers.
+        maximum: The weight with the full colour in the pictures; None for the largest of these.
     """
     units: dict[str, list[int]] = {}
     for weight in weights:
         units.setdefault(weight.layer, []).append(weight.unit)
     pictures = thumbnails(reader, catalog, units)
     kernels = [_kernel(reader, catalog, layer, unit, direction, weight, route) for weight in weights]
-    maximum = max((float(abs(found.kernel).max()) for found in kernels if found is not None), default=0.0) or 1.0
+    if maximum is None:
+        maximum = max((float(abs(found.kernel).max()) for found in kernels if found is not None), default=0.0) or 1.0
     scale = Scale(maximum, route)
     return [
         _partner(catalog, (layer.name, unit), direction, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))

@@ -69,6 +69,16 @@ def graph_file(model_id: str, layer_name: str, index: int, **query: object) -> s
     return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.graphml", query)
 
 
+def factors(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of the patterns that the weights of a unit are made of."""
+    return with_query(f"{unit(model_id, layer_name, index)}/factors", query)
+
+
+def filter_picture(model_id: str, layer_name: str, index: int, maximum: float) -> str:
+    """Return the address of the picture of a filter on the image, in which `maximum` has the full colour."""
+    return f"/media/filters/{part(model_id)}/{part(layer_name)}/{index}.png?max={maximum:.6g}"
+
+
 def stimulus(stimulus_id: int, **query: object) -> str:
     """Return the address of an image."""
     return with_query(f"/stimuli/{stimulus_id}", query)

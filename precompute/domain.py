@@ -19,6 +19,9 @@ ExampleKind = Literal["top", "bottom", "quantile", "random"]
 VisualizationStatus = Literal["ok", "dead_start", "rescued", "never_started", "saturated"]
 Objective = Literal["channel", "neuron"]
 
+FILTERS = "filters"
+"""Kind of the artifact that holds the weights of a layer on the pixels of the image."""
+
 UNIT_KINDS: tuple[str, ...] = get_args(UnitKind)
 VISUALIZATION_STATUSES: tuple[str, ...] = get_args(VisualizationStatus)
 
@@ -180,7 +183,7 @@ class Artifact:
         layer: The layer it is about.
         unit: Index of the unit, or None where it is about the layer.
         technique: Name of the technique.
-        kind: What it is (`histogram`, `examples`, `visualization`, `weights`).
+        kind: What it is (`histogram`, `examples`, `visualization`, `filters`).
         position: Its place among those of the same kind.
         payload: Numbers and words, JSON.
         blob: A file that belongs to it.

@@ -298,6 +298,8 @@ class _Model:
             yield from self._examples(layer, index)
         elif technique == "feature_visualization" and index >= 4:
             yield from self._visualizations(layer, index)
+        elif technique == "weights" and index == 0 and not layer.inputs:
+            yield _filters(layer)
 
     def _statistics(self, layer: Plan, index: int) -> Iterator[Result]:
         values = np.sort(self.generator.normal(-0.5, 1.0, 2000))
@@ -398,6 +400,20 @@ def _judged(index: int, position: int, generator: np.random.Generator) -> dict[s
     if index % 5 == 3:
         scores = dict.fromkeys(SCORES)
     return {"scores": scores, "flags": list(flags)}
+
+
+def planted_filters(num_units: int) -> NDArray[np.float32]:
+    """Return filters `[unit, rgb, 4, 6]` on the image: that of unit 0 wants red on its left and blue on its right."""
+    found = np.random.default_rng(3).normal(0, 0.4, (num_units, 3, 4, 6)).astype(np.float32)
+    found[0] = 0
+    found[0, 0, :, :3] = found[0, 2, :, 3:] = 2.0
+    return found
+
+
+def _filters(layer: Plan) -> Artifact:
+    array = planted_filters(layer.num_units)
+    payload = {"is_exact": True, "kernel_shape": [4, 6], "input_gain": [2.0] * 3, "maximum": float(np.abs(array).max())}
+    return Artifact(layer.name, None, "weights", "filters", payload=payload, blob=_npy(array))
 
 
 def main() -> None:

@@ -18,6 +18,17 @@ from app.contexts.circuits import (
     Verdict,
 )
 from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
+from app.contexts.kernels import (
+    Factor,
+    FactorControl,
+    FactorPartner,
+    FactorPicture,
+    FactorsPage,
+    FilterPicture,
+    KernelControl,
+    KernelFacet,
+    LayerChoice,
+)
 from app.contexts.models import (
     CoverageRow,
     Dataset,
@@ -90,11 +101,20 @@ __all__ = [
     "ExplorerPage",
     "ExplorerQuery",
     "ExplorerUnit",
+    "Factor",
+    "FactorControl",
+    "FactorPartner",
+    "FactorPicture",
+    "FactorsPage",
     "Failure",
+    "FilterPicture",
     "Found",
     "Histogram",
     "HomePage",
+    "KernelControl",
+    "KernelFacet",
     "KernelLabel",
+    "LayerChoice",
     "LayerCount",
     "LayerOnModel",
     "LayerPage",

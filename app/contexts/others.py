@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from app.contexts.base import Context, Links, Number, Part
+from app.contexts.kernels import KernelControl, KernelFacet
 from app.contexts.units import Box, Partner, Position
 
 
@@ -25,7 +26,7 @@ class ListedPartner(Partner):
     share: Number = Field(description="Of the squared norm of all weights on this side, 0 to 1")
     contribution: Number = Field(description="norm times the standard deviation of the source's activation over the images")
     gross: Number = Field(description="Sum of the absolute weights of all paths: where it is far above the norm, paths cancel")
-    kernel_label: KernelLabel | None = Field(description="null for kernels of less than 3 x 3, or of more than 11")
+    kernel_label: KernelLabel | None = Field(description="null for kernels of less than 3 x 3, or not square")
 
 
 class RouteRow(Part):
@@ -62,7 +63,13 @@ class PartnersPage(Context):
     is_expanded: bool = Field(description="Whether the weights are composed over the layers between")
     routes: Routes | None = Field(description="The ways that the paths take, where the weights are composed")
     num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
-    maximum: Number = Field(description="The largest single weight among the items: the scale of their pictures")
+    maximum: Number = Field(
+        description="The weight with the full colour: the largest among the items; with `view=kernels`, among all partners"
+    )
+    view: str
+    thumbnail: str | None = Field(description="Of the unit")
+    facets: list[KernelFacet] = Field(description="With `view=kernels` or `kind`: kinds of kernels among all partners in view")
+    control: KernelControl | None = Field(description="How the chance shares of the facets were found")
     links: Links
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from app.contexts.base import Context, Links, Number, Part, Stage, Whole
+from app.contexts.kernels import FilterPicture
 from app.contexts.models import LayerSummary
 
 
@@ -18,6 +19,7 @@ class UnitSummary(Part):
     label: str | None
     metrics: dict[str, Number]
     thumbnail: str | None = Field(description="Its visualization, else its strongest examples, else null")
+    filter: FilterPicture | None = Field(default=None, description="With `picture=filter`, of a layer that reads the image")
     links: Links
 
 
@@ -41,6 +43,7 @@ class LayerPage(LayerSummary, Context):
     metrics: list[MetricRange]
     statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
     query: dict[str, str] = Field(description="The query as it was understood")
+    filter_maximum: Number = Field(description="Largest size of a weight on the image; null where the layer has no filters")
     stages: list[Stage]
 
 
@@ -209,6 +212,7 @@ class UnitPage(Context):
     examples: Examples | None
     visualizations: list[Visualization]
     weights: Weights
+    filter: FilterPicture | None = Field(description="Of a layer that reads the image, once its weights are built")
     labels: list[dict[str, Any]] = Field(description="What people call the unit")
     provenance: Provenance
     links: Links

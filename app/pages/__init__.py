@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, layers, models, queries, search, stimuli, units, weights
+from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights
 
 PAGES = (
     *models.PAGES,
@@ -10,6 +10,7 @@ PAGES = (
     *queries.LAYER_PAGES,
     *units.PAGES,
     *weights.PAGES,
+    *factors.PAGES,
     *queries.PAGES,
     *stimuli.PAGES,
     *search.PAGES,

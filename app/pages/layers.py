@@ -5,6 +5,7 @@ from __future__ import annotations
 from app import urls
 from app.contexts import LayerPage, MetricRange, UnitSummary
 from app.dependencies import Visit
+from app.filters import Filters, filter_picture, filters_of
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.thumbs import layer_thumbnails
@@ -24,6 +25,12 @@ PARAMETERS = (
     Parameter("status", "Only units with a visualization of this status", choices=VISUALIZATION_STATUSES),
     Parameter("visualization", "Only units with, or without, a visualization", choices=("yes", "no")),
     Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
+    Parameter(
+        "picture",
+        "What stands for a unit: its picture, or, in a layer that reads the image, its filter",
+        choices=("unit", "filter"),
+        default="unit",
+    ),
     Parameter("limit", f"Units on a page, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "A place in the list, from `next`"),
 )
@@ -35,7 +42,7 @@ def build_layer(visit: Visit) -> LayerPage:
     metrics = list_metrics(reader, layer)
     wanted = _filter(visit, list(metrics))
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size")}
+    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size", "picture")}
     scope["layer"] = layer.name
     after = decode_cursor(scope, visit.query.text("after"), ((int, float, type(None)), int))
     units = list_units(reader, layer, wanted, None if after is None else (after[0], after[1]), limit + 1)
@@ -44,6 +51,9 @@ def build_layer(visit: Visit) -> LayerPage:
         units = units[:limit]
         cursor = encode_cursor(scope, [units[-1].value, units[-1].index])
         following = visit.prefer(urls.layer(layer.model_id, layer.name, **(visit.query.values | {"after": cursor})))
+    filters = filters_of(reader, layer)
+    if visit.query.choice("picture") == "filter" and filters is None:
+        raise UsageError(f"{layer.name} has no filters: it does not read the image, or its weights are not built yet.")
     summary = layer_summary(layer).model_dump()
     total = count_units(reader, layer, wanted)
     everything = None
@@ -56,11 +66,12 @@ def build_layer(visit: Visit) -> LayerPage:
         **summary,
         model=layer.model_id,
         layer=layer.name,
-        items=_items(visit, layer, units),
+        items=_items(visit, layer, units, filters if visit.query.choice("picture") == "filter" else None),
         total=total,
         next=following,
         metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
         statuses=count_statuses(reader, layer),
+        filter_maximum=None if filters is None else filters.maximum,
         query=visit.query.values,
         stages=stages_of(row for row in coverage if row.layer == layer.row),
     )
@@ -104,7 +115,7 @@ def _no_metric(layer: LayerRecord, name: str, metrics: list[str]) -> str:
     return f"Layer {layer.name} has no metric {name[:80]!r}.{guess} {known}"
 
 
-def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit]) -> list[UnitSummary]:
+def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit], filters: Filters | None) -> list[UnitSummary]:
     indices = [unit.index for unit in units]
     metrics = visit.reader.metrics(layer, indices)
     pictures = layer_thumbnails(visit.reader, visit.catalog, layer, indices)
@@ -115,6 +126,7 @@ def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit]) -> list[Un
             label=unit.label,
             metrics=metrics.get(unit.index, {}),
             thumbnail=pictures.get(unit.index),
+            filter=filter_picture(layer, filters, unit.index, None if filters is None else filters.maximum),
             links=page_links(
                 urls.unit(layer.model_id, layer.name, unit.index), weights=urls.weights(layer.model_id, layer.name, unit.index)
             ),

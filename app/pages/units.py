@@ -10,6 +10,7 @@ from app import urls
 from app.contexts import Histogram, Links, Provenance, Scores, UnitPage, Visualization, Weights
 from app.dependencies import Visit
 from app.examples import examples_of
+from app.filters import filter_picture, filters_of
 from app.partners import partners_of, strongest
 from app.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.twins import Page
@@ -41,6 +42,7 @@ def build_unit(visit: Visit) -> UnitPage:
         examples=None if examples is None else examples_of(reader, catalog, layer, unit, examples.payload),
         visualizations=visualizations,
         weights=weights,
+        filter=filter_picture(layer, filters_of(reader, layer), unit),
         labels=[],
         provenance=_provenance(visit, artifacts),
         links=build_links(visit),

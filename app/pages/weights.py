@@ -8,34 +8,40 @@ from typing import cast
 import numpy as np
 
 from app import urls
-from app.contexts import Context, ExplorerPage, KernelLabel, ListedPartner, PartnersPage, RouteRow, Routes
+from app.contexts import Context, ExplorerPage, KernelFacet, KernelLabel, ListedPartner, PartnersPage, RouteRow, Routes
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import Explorer
 from app.explorer_query import MAX_UNFOLDED, query_of
 from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
-from app.kernel_labels import label_kernel
+from app.kernel_views import KINDS, KernelView, kernel_view
 from app.pages.units import build_links
 from app.partners import partners_of
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
+from app.thumbs import layer_thumbnails
 from app.twins import Page
+from precompute.circuits.labels import label_kernels
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
 from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
 
 DEFAULT_LIMIT = 50
+VIEWS = ("table", "kernels")
 PARAMETERS = (
     *STATE_PARAMETERS,
     *SHARED_PARAMETERS,
     Parameter("direction", "List every partner in one direction instead", choices=("inputs", "outputs")),
     Parameter("layer", "With direction: the partners in this layer, which may lie any number of layers away"),
     Parameter("route", "With direction and layer: only paths over these layers, `LAYER,LAYER`; `direct` for none between"),
+    Parameter("view", "With direction: a list with numbers, or all kernels side by side", choices=VIEWS, default="table"),
+    Parameter("kind", "With direction: only partners whose kernel is of this kind", choices=KINDS),
+    Parameter("scale", "With view=kernels: one scale for all, or each kernel its own", choices=("view", "each"), default="view"),
     Parameter("limit", "With direction: partners on a page, 1 to 500", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "With direction: a place in the list, from `next`"),
 )
-_LIST_ONLY = ("layer", "route", "limit", "after")
+_LIST_ONLY = ("layer", "route", "view", "kind", "scale", "limit", "after")
 
 
 def build_weights(visit: Visit) -> Context:
@@ -95,32 +101,17 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
     is_expanded = partner_layer is not None and (route is not None or partner_layer not in neighbours)
     everyone = _all(visit, direction, partner_layer if is_expanded else None, route)
-    sign = read_sign(query)
-    ranking = cast("Ranking", query.choice("sort", "norm"))
-    partners = _signed([one for one in everyone if partner_layer in (None, one.layer)], sign)
-    if ranking != "norm":
-        partners = ranked(partners, ranking, is_ascending=ranking == "sum" and sign == "-")
-    scope = {"unit": visit.address, "direction": direction, "layer": partner_layer, "sign": sign, "sort": ranking}
-    scope |= {"route": urls.route_text(route)}
+    together = _together(visit, direction, [partner_layer] if partner_layer else neighbours, route if is_expanded else None)
+    partners, scope = _listed(visit, everyone, together, partner_layer)
+    scope |= {"direction": direction, "route": urls.route_text(route)}
     place = decode_cursor(scope, query.text("after"), (int,))
     start = 0 if place is None else max(0, int(place[0]))
-    listed = partners[start : start + limit]
-    items = [
-        ListedPartner(
-            **found.model_dump(),
-            share=weight.share,
-            contribution=weight.contribution,
-            gross=weight.gross,
-            kernel_label=_label(found.kernel),
-        )
-        for found, weight in zip(
-            partners_of(visit.reader, visit.catalog, layer, unit, direction, listed, start + 1, route), listed, strict=True
-        )
-    ]
+    items = _items(visit, direction, partners[start : start + limit], start + 1, together, route)
     following = None
     if start + limit < len(partners):
         values = query.values | {"after": encode_cursor(scope, [start + limit])}
         following = visit.prefer(urls.weights(layer.model_id, layer.name, unit, **values))
+    is_one_scale = together is not None and query.choice("view", "table") == "kernels"
     return PartnersPage(
         model=visit.catalog.model.id,
         layer=layer.name,
@@ -135,14 +126,114 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         is_expanded=is_expanded,
         routes=routes_of(visit, direction, partner_layer) if is_expanded and partner_layer is not None else None,
         num_for_90_percent=count_for_most(one for one in everyone if is_expanded or one.layer in neighbours),
-        maximum=largest(item.kernel for item in items),
+        maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
+        view=query.choice("view", "table") or "table",
+        thumbnail=layer_thumbnails(visit.reader, visit.catalog, layer, [unit]).get(unit),
+        facets=_facets(visit, together),
+        control=None if together is None else together.control,
         links=build_links(visit)
-        | {"html": visit.full_address, "self": urls.twin(visit.full_address), "unit": visit.address.removesuffix("/weights")},
+        | {
+            "html": visit.full_address,
+            "self": urls.twin(visit.full_address),
+            "unit": visit.address.removesuffix("/weights"),
+            "factors": _factors_link(visit, direction, partner_layer, neighbours),
+        },
     )
 
 
+def _factors_link(visit: Visit, direction: Direction, partner_layer: str | None, neighbours: list[str]) -> str | None:
+    if not neighbours and partner_layer is None:
+        return None
+    layer = visit.layer
+    return urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=partner_layer)
+
+
+def _together(visit: Visit, direction: Direction, layers: list[str], route: Route | None) -> KernelView | None:
+    """Return all kernels together where their kinds or their one scale are asked for; those asked for last are kept."""
+    kind, view = visit.query.choice("kind"), visit.query.choice("view", "table")
+    if visit.query.choice("scale") is not None and view != "kernels":
+        raise UsageError("'scale' needs view=kernels: add it, or leave 'scale' out.")
+    if kind is None and view != "kernels":
+        return None
+    kept = visit.reader.kept(visit.revision)
+    key = ("kernels", visit.address, direction, tuple(layers), route)
+    latest: dict[object, KernelView] = kept.get("latest kernels", {})
+    if key not in latest:
+        latest = {key: kernel_view(visit.reader, visit.catalog, visit.layer, visit.unit, direction, layers, route)}
+        kept["latest kernels"] = latest
+    return latest[key]
+
+
+def _listed(
+    visit: Visit, everyone: list[PartnerWeight], together: KernelView | None, partner_layer: str | None
+) -> tuple[list[PartnerWeight], dict[str, str | None]]:
+    """Return the partners that pass the filters, in the order asked for, and what a place among them is valid for."""
+    sign, kind = read_sign(visit.query), visit.query.choice("kind")
+    ranking = cast("Ranking", visit.query.choice("sort", "norm"))
+    partners = _signed([one for one in everyone if partner_layer in (None, one.layer)], sign)
+    if kind is not None and together is not None:
+        partners = [one for one in partners if together.kinds.get((one.layer, one.unit)) == kind]
+    if ranking != "norm":
+        partners = ranked(partners, ranking, is_ascending=ranking == "sum" and sign == "-")
+    return partners, {"unit": visit.address, "layer": partner_layer, "sign": sign, "sort": ranking, "kind": kind}
+
+
+def _items(
+    visit: Visit,
+    direction: Direction,
+    listed: list[PartnerWeight],
+    first_rank: int,
+    together: KernelView | None,
+    route: Route | None,
+) -> list[ListedPartner]:
+    found = partners_of(
+        visit.reader,
+        visit.catalog,
+        visit.layer,
+        visit.unit,
+        direction,
+        listed,
+        first_rank=first_rank,
+        route=route,
+        maximum=None if together is None or visit.query.choice("scale") == "each" else together.maximum,
+    )
+    return [
+        ListedPartner(
+            **partner.model_dump(),
+            share=weight.share,
+            contribution=weight.contribution,
+            gross=weight.gross,
+            kernel_label=_label(partner.kernel) if together is None else together.labels.get((weight.layer, weight.unit)),
+        )
+        for partner, weight in zip(found, listed, strict=True)
+    ]
+
+
+def _facets(visit: Visit, together: KernelView | None) -> list[KernelFacet]:
+    """Return the facets with their links: a kind, or from that kind back to all."""
+    if together is None:
+        return []
+    layer, current = visit.layer, visit.query.choice("kind")
+    values = {name: value for name, value in visit.query.values.items() if name not in ("after", "kind")}
+    return [
+        facet.model_copy(
+            update={
+                "link": visit.prefer(
+                    urls.weights(
+                        layer.model_id,
+                        layer.name,
+                        visit.unit,
+                        **(values if facet.kind == current else values | {"kind": facet.kind}),
+                    )
+                )
+            }
+        )
+        for facet in together.facets
+    ]
+
+
 def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
-    label = label_kernel(np.array(kernel, np.float64)) if isinstance(kernel, list) else None
+    label = label_kernels(np.array([kernel], np.float64))[0] if isinstance(kernel, list) else None
     return None if label is None else KernelLabel(**asdict(label))
 
 

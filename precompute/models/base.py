@@ -22,6 +22,8 @@ from precompute.errors import UnknownName
 from precompute.registry import Registry
 
 Point = Literal["pre_activation", "activation"]
+IMAGE = "image"
+"""What a link from the model input names as its source."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,16 @@ class ModelAdapter(ABC):
 
         Raises:
             UnknownName: A layer does not exist, or `source` is not directly before `target`.
+        """
+
+    @abstractmethod
+    def image_weights(self, layer: str) -> LinkWeights | None:
+        """Return the weights from the model input to a layer directly after it, or None where another layer lies between.
+
+        The source of the link is `IMAGE`; its units are the channels of the input.
+
+        Raises:
+            UnknownName: There is no such layer.
         """
 
     def unit_labels(self, layer: str) -> list[str] | None:

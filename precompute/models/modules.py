@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from precompute.domain import LayerSpec
 from precompute.errors import UnknownName, UsageError
-from precompute.models.base import LinkWeights, ModelAdapter, Point
+from precompute.models.base import IMAGE, LinkWeights, ModelAdapter, Point
 from precompute.models.folding import fold_and_freeze
 from precompute.models.graph import find_layers
 from precompute.models.linearise import incoming_weights
@@ -112,6 +112,18 @@ class TracedModel(ModelAdapter):
             if link.source == source:
                 return link
         raise UnknownName("layer directly before it", source, [link.source for link in links], where=target)
+
+    def image_weights(self, layer: str) -> LinkWeights | None:
+        """Return the weights from the model input to a layer directly after it, or None where another layer lies between."""
+        self.layer(layer)
+        if self.layer(layer).inputs:
+            return None
+        # The walk back stops at layers: for this once, the model input is one of them.
+        value = self.trace.input
+        spec = replace(self._points[layer].spec, name=IMAGE, operation=IMAGE, position=-1)
+        image = replace(self._points[layer], spec=spec, pre_value=value, activation_value=value)
+        links = incoming_weights(self.trace, {**self._points, IMAGE: image}, layer)
+        return next((link for link in links if link.source == IMAGE), None)
 
     def record(self, batch: Tensor, layers: Sequence[str], point: Point = "activation") -> dict[str, Tensor]:
         """Run the model as it was loaded and return clones of what the layers held, on each layer's own axes."""

@@ -50,7 +50,8 @@ class PartnerWeight:
 
 
 @lru_cache(maxsize=2048)
-def _open(path: Path) -> Kernels | None:
+def open_array(path: Path) -> Kernels | None:
+    """Return an array of the store, memory-mapped, or None where it is missing or no array."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
@@ -61,7 +62,7 @@ def weights_of(reader: AtlasReader, link: LinkRecord) -> Kernels | None:
     """Return the whole array of a link, memory-mapped, or None where it is not there yet."""
     if link.blob_sha256 is None:
         return None
-    return _open(reader.blobs.path(link.blob_sha256, "npy"))
+    return open_array(reader.blobs.path(link.blob_sha256, "npy"))
 
 
 def kernel_between(reader: AtlasReader, link: LinkRecord, source_unit: int, target_unit: int) -> NDArray[np.float64] | None:
@@ -74,6 +75,36 @@ def kernel_between(reader: AtlasReader, link: LinkRecord, source_unit: int, targ
     if target_unit >= array.shape[0] or source_unit >= array.shape[1]:
         return None
     return np.array(array[target_unit, source_unit], np.float64)
+
+
+def kernels_of(reader: AtlasReader, link: LinkRecord, unit: int, direction: Direction) -> tuple[list[int], NDArray[np.float64]]:
+    """Return all partners of a unit over one link, and the kernels `[partner, height, width]`; none where it is not there yet."""
+    array = weights_of(reader, link)
+    if array is None:
+        return [], np.zeros((0, 1, 1))
+    if link.layout == "diagonal":
+        kernels = np.array(array[unit : unit + 1], np.float64)
+        return ([unit] if len(kernels) else []), kernels
+    kernels = np.array(array[unit] if direction == "inputs" else array[:, unit], np.float64)
+    return list(range(len(kernels))), kernels
+
+
+def stack_of(
+    reader: AtlasReader, link: LinkRecord, units: Sequence[int], direction: Direction
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return all partners of some units of one layer over one link, and the kernels `[unit, partner, height, width]`.
+
+    Where each unit has but itself, there is one partner, and the units beyond the first are left out.
+    """
+    if link.layout == "diagonal":
+        partners, kernels = kernels_of(reader, link, units[0], direction)
+        return partners, kernels[None]
+    array = weights_of(reader, link)
+    if array is None:
+        return [], np.zeros((len(units), 0, 1, 1))
+    chosen = list(units)
+    stack = array[chosen] if direction == "inputs" else array[:, chosen].swapaxes(0, 1)
+    return list(range(stack.shape[1])), np.array(stack, np.float64)
 
 
 def links_of(catalog: Catalog, layer: LayerRecord, direction: Direction) -> list[LinkRecord]:
@@ -226,14 +257,9 @@ def _one_metric(reader: AtlasReader, layer: LayerRecord, units: Sequence[int], n
 def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> PartnerTable:
     layer = link.source if direction == "inputs" else link.target
     is_view = catalog.layers[layer].spec.operation in MERGES
-    array = weights_of(reader, link)
-    if array is None:
-        return table_of_kernels(layer, is_view, [], np.zeros((0, 1, 1)), np.zeros(0))
-    if link.layout == "diagonal":
-        units, kernels = [unit], array[unit : unit + 1]
-    else:
-        kernels = array[unit] if direction == "inputs" else array[:, unit]
-        units = list(range(len(kernels)))
+    units, kernels = kernels_of(reader, link, unit, direction)
+    if not units:
+        return table_of_kernels(layer, is_view, [], kernels, np.zeros(0))
     source = catalog.layers[link.source]
     if direction == "inputs":
         spreads = spreads_of(reader, source, units)

@@ -20,6 +20,7 @@ from precompute.store.arrays import (
     PartnerTable,
     PartnerWeight,
     kernel_between,
+    kernels_of,
     ranked,
     spreads_of,
     table_of_kernels,
@@ -146,6 +147,37 @@ def expanded_table(
     table = table_of_kernels(other, is_view, units, expanded.array[0], spreads)
     gross = gross_weights(graph, source, target, unit, is_inputs=direction == "inputs", route=route)
     return replace(table, gross=gross), expanded.is_exact
+
+
+def any_kernels(
+    reader: AtlasReader,
+    catalog: Catalog,
+    layer: LayerRecord,
+    unit: int,
+    direction: Direction,
+    other: str,
+    route: Route | None = None,
+) -> tuple[Sequence[int], NDArray[np.float64], bool]:
+    """Return the partners of a unit in another layer, stored or composed, the kernels `[partner, height, width]`, and exactness.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` where the other layer comes before.
+        other: Name of the other layer, any number of layers away.
+        route: Only the paths over these layers.
+
+    Raises:
+        UsageError: There is no path.
+    """
+    link = catalog.link(other, layer.name) if direction == "inputs" else catalog.link(layer.name, other)
+    if link is not None and route is None:
+        return *kernels_of(reader, link, unit, direction), bool(link.is_exact)
+    expanded = _expanded(reader, catalog, (layer.name, unit), direction, other, route)
+    kernels = np.array(expanded.array[0], np.float64)
+    return range(len(kernels)), kernels, expanded.is_exact
 
 
 def expanded_partners(

@@ -241,6 +241,12 @@ class AtlasReader:
         )
         return [artifact_of_row(row) for row in self.all(query)]
 
+    def layer_artifact(self, layer: LayerRecord, kind: str) -> ArtifactRecord | None:
+        """Return the artifact of a kind about a whole layer, or None where there is none."""
+        table = schema.artifact
+        rows = self.all(_ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == -1, table.c.kind == kind))
+        return artifact_of_row(rows[0]) if rows else None
+
     def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
         """Return what the small pictures of some units are made of; units with nothing yet are left out."""
         wanted = list(units)

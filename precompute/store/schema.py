@@ -23,6 +23,9 @@ Payloads of artifacts, by kind:
                  map are 0; for "bottom" the activation is the smallest pre-activation
 `visualization`  the fields of a visualization of the API but its image, which is the blob, and "sign" (positive, negative),
                  "quality" (draft, final)
+`filters`        about a layer that reads the image: {"is_exact": linear all the way, "kernel_shape": [height, width],
+                 "input_gain": [what the input normalisation multiplies each channel by], "maximum": largest size of a weight};
+                 the blob is the array [unit, rgb, height, width], float32, per unit of pixel value from 0 to 1, the gain in it
 """
 
 from __future__ import annotations

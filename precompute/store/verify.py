@@ -85,4 +85,5 @@ def _users(engine: Engine) -> Iterator[tuple[str, str]]:
             schema.artifact.c.blob_sha256, schema.artifact.c.layer_id, schema.artifact.c.unit_index, schema.artifact.c.kind
         ).where(schema.artifact.c.blob_sha256.is_not(None))
         for row in connection.execute(artifacts):
-            yield row.blob_sha256, f"{row.kind} of {layers[row.layer_id]}/{row.unit_index}"
+            unit = f"/{row.unit_index}" if row.unit_index >= 0 else ""
+            yield row.blob_sha256, f"{row.kind} of {layers[row.layer_id]}{unit}"

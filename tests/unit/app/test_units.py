@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.kernel_labels import label_kernel
+from precompute.circuits.labels import label_kernels
 from precompute.store.arrays import weights_of
 from precompute.store.reader import AtlasReader
 
@@ -163,7 +163,7 @@ def test_partners_are_sorted_by_what_is_asked(client: TestClient, direction: str
 
 def test_listed_kernels_have_the_label_of_their_numbers(client: TestClient) -> None:
     items = client.get("/api/v1/models/tiny_a/blocks.0.dw/5/weights?direction=inputs").json()["items"]
-    expected = label_kernel(np.array(items[0]["kernel"]))
+    expected = label_kernels(np.array([items[0]["kernel"]]))[0]
     assert expected is not None
     assert items[0]["kernel_label"] == asdict(expected)
     points = client.get(f"{UNIT}/weights?direction=inputs").json()["items"]

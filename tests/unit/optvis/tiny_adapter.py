@@ -78,6 +78,9 @@ class TinyAdapter(ModelAdapter):
     def logits(self, batch: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def image_weights(self, layer: str) -> Any:
+        raise NotImplementedError
+
     def weights_between(self, source: str, target: str) -> Any:
         raise NotImplementedError
 

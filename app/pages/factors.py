@@ -1,0 +1,255 @@
+"""The patterns that the weights of a unit, or of several units of its layer, are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import urls
+from app.contexts import (
+    Factor,
+    FactorControl,
+    FactorPartner,
+    FactorPicture,
+    FactorsPage,
+    LayerChoice,
+)
+from app.dependencies import Visit, check_unit
+from app.pages.units import build_links
+from app.query import Parameter
+from app.summaries import page_links
+from app.thumbs import layer_thumbnails, thumbnails
+from app.twins import Page
+from precompute.circuits.factors import MAX_FACTORS, Factorization, factorize
+from precompute.errors import UnknownName, UsageError
+from precompute.store.arrays import Direction, links_of, stack_of
+from precompute.store.records import LinkRecord
+
+DEFAULT_K = 3
+MAX_UNITS = 24
+NUM_PARTNERS = 8
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0))
+CONTROL = "The weights of each unit are dealt anew to all its partners and places, and factored in the same way."
+_UNITS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+PARAMETERS = (
+    Parameter("direction", "Weights from which side", choices=("inputs", "outputs"), default="inputs"),
+    Parameter("layer", "The layer of the partners", default="the first in that direction"),
+    Parameter("k", f"How many patterns, 1 to {MAX_FACTORS}", kind="integer", default=str(DEFAULT_K)),
+    Parameter("units", f"More units of this layer, factored together with it: `3,5,8-11`, at most {MAX_UNITS} in all"),
+    Parameter("seed", "Of the restarts and of the shuffles", kind="integer", default="0"),
+)
+
+
+def build_factors(visit: Visit) -> FactorsPage:
+    """Return the patterns of a unit."""
+    layer, query = visit.layer, visit.query
+    direction = cast("Direction", query.choice("direction", "inputs"))
+    neighbours = list(layer.spec.inputs if direction == "inputs" else layer.spec.outputs)
+    partner_layer = _partner_layer(visit, direction, neighbours)
+    k = query.integer("k", DEFAULT_K, 1, MAX_FACTORS)
+    seed = query.integer("seed", 0, 0, 999_999)
+    units = _units(visit)
+    link = next(
+        one
+        for one in links_of(visit.catalog, layer, direction)
+        if partner_layer == (one.source, one.target)[direction == "outputs"]
+    )
+    partners, weights = stack_of(visit.reader, link, units, direction)
+    if link.layout == "diagonal":
+        units = units[:1]
+    found = None
+    if weights.size and np.isfinite(weights).all() and weights.any():
+        found = _factored(visit, (direction, partner_layer, tuple(units), k, seed), weights, k, seed)
+    maps = np.zeros((0, len(units), 1, 1)) if found is None else found.maps
+    pictures, full = _pictures(visit, units, found)
+    control = None if found is None or found.control is None else FactorControl(what=CONTROL, **asdict(found.control))
+    return FactorsPage(
+        model=layer.model_id,
+        layer=layer.name,
+        unit=visit.unit,
+        direction=direction,
+        partner_layer=partner_layer,
+        num_partners=len(partners),
+        kernel_shape=None if link.kernel_shape is None else list(link.kernel_shape),
+        exact=link.is_exact,
+        k=k,
+        units=units,
+        factors=[] if found is None else _factors(visit, partner_layer, partners, found),
+        pictures=pictures,
+        full=full,
+        error=None if found is None else found.error,
+        control=control,
+        seed=seed,
+        notes=_notes(link, weights, len(maps), k),
+        larger=_larger(visit) if weights.shape[2:] == (1, 1) else [],
+        layers=neighbours,
+        query=query.values,
+        links=build_links(visit)
+        | {
+            "html": visit.full_address,
+            "self": urls.twin(visit.full_address),
+            "unit": visit.address.removesuffix("/factors"),
+            "kernels": urls.weights(
+                layer.model_id, layer.name, visit.unit, direction=direction, layer=partner_layer, view="kernels"
+            ),
+        },
+    )
+
+
+def _partner_layer(visit: Visit, direction: Direction, neighbours: list[str]) -> str:
+    asked = visit.query.text("layer")
+    if not neighbours:
+        other = "outputs" if direction == "inputs" else "inputs"
+        side = "before" if direction == "inputs" else "after"
+        raise UsageError(f"No layer comes directly {side} {visit.layer.name}. Ask for direction={other} instead.")
+    if asked and asked not in neighbours:
+        raise UnknownName("layer", asked, neighbours, where=f"{visit.layer.name} ({direction})")
+    return asked or neighbours[0]
+
+
+def _units(visit: Visit) -> list[int]:
+    """Return the unit and those that are factored together with it, without repeats."""
+    text = visit.query.text("units").replace(" ", "")
+    if text and not _UNITS.fullmatch(text):
+        raise UsageError(f"units={text[:80]!r} is not a list of units. Write 3,5,8-11.")
+    found = [visit.unit]
+    for run in text.split(",") if text else []:
+        first, _, last = run.partition("-")
+        start, stop = check_unit(visit.layer, first), check_unit(visit.layer, last or first) + 1
+        found += range(start, min(stop, start + MAX_UNITS + 1))
+    found = list(dict.fromkeys(found))
+    if len(found) > MAX_UNITS:
+        raise UsageError(f"'units' names more than {MAX_UNITS} units with this one. Ask for fewer.")
+    return found
+
+
+def _factored(visit: Visit, what: object, weights: NDArray[np.float64], k: int, seed: int) -> Factorization:
+    """Return the patterns; those that were asked for last are kept, for the page and its twin."""
+    kept = visit.reader.kept(visit.revision)
+    key = ("factors", visit.address, what)
+    latest: dict[object, Factorization] = kept.get("latest factors", {})
+    if key not in latest:
+        latest = {key: factorize(weights, k, seed=seed)}
+        kept["latest factors"] = latest
+    return latest[key]
+
+
+def _factors(visit: Visit, partner_layer: str, partners: Sequence[int], found: Factorization) -> list[Factor]:
+    sizes = np.hypot(found.positive, found.negative)
+    chosen: list[list[int]] = []
+    for row in sizes:
+        order: list[int] = np.argsort(-row, kind="stable")[:NUM_PARTNERS].tolist()
+        chosen.append([place for place in order if row[place] > 0])
+    wanted = sorted({partners[place] for places in chosen for place in places})
+    pictures = thumbnails(visit.reader, visit.catalog, {partner_layer: wanted})
+    model_id = visit.catalog.model.id
+    return [
+        Factor(
+            colour=_hex(COLOURS[factor]),
+            share=float(found.shares[factor]),
+            positive_share=float(np.square(found.positive[factor]).sum()),
+            maps=found.maps[factor].tolist(),
+            partners=[
+                FactorPartner(
+                    layer=partner_layer,
+                    unit=partners[place],
+                    loading=float(found.loadings[factor, place]),
+                    positive=float(found.positive[factor, place]),
+                    negative=float(found.negative[factor, place]),
+                    thumbnail=pictures.get((partner_layer, partners[place])),
+                    links=page_links(urls.unit(model_id, partner_layer, partners[place])),
+                )
+                for place in places
+            ],
+        )
+        for factor, places in enumerate(chosen)
+    ]
+
+
+def _pictures(visit: Visit, units: Sequence[int], found: Factorization | None) -> tuple[list[FactorPicture], float | None]:
+    """Return each unit's patterns in colours, and the size in a map that has the full colour."""
+    if found is None:
+        return [], None
+    layer = visit.layer
+    colours = np.array(COLOURS[: len(found.maps)], np.float64) / 255
+    whole = np.einsum("kuyx,kc->uyxc", found.maps, colours)
+    full = float(whole.max()) or 1.0
+    parts = [
+        np.einsum("kuyx,kc,k->uyxc", found.maps, colours, np.linalg.norm(side, axis=1))
+        for side in (found.positive, found.negative)
+    ]
+    thumbs = layer_thumbnails(visit.reader, visit.catalog, layer, units)
+    labels = visit.reader.labels(layer, units)
+    pictures = [
+        FactorPicture(
+            unit=unit,
+            label=labels.get(unit),
+            thumbnail=thumbs.get(unit),
+            pixels=_pixels(whole[place] / full),
+            adds=_pixels(parts[0][place] / full),
+            takes=_pixels(parts[1][place] / full),
+            links=page_links(urls.unit(layer.model_id, layer.name, unit)),
+        )
+        for place, unit in enumerate(units)
+    ]
+    return pictures, full
+
+
+def _pixels(picture: NDArray[np.float64]) -> list[list[str]]:
+    levels = np.round(255 * np.clip(picture, 0, 1)).astype(int).tolist()
+    return [[_hex(pixel) for pixel in row] for row in levels]
+
+
+def _hex(colour: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _notes(link: LinkRecord, weights: NDArray[np.float64], num_found: int, k: int) -> list[str]:
+    notes: list[str] = []
+    if not weights.any():
+        return ["The weights of these layers are not built yet, or they are all zero."]
+    if link.layout == "diagonal":
+        notes.append("Each unit reads one partner only (a depthwise convolution): there are no partners to tell apart.")
+    if weights.shape[2:] == (1, 1):
+        notes.append(
+            "Kernels between these layers are single numbers: a pattern says which partners go together, and nothing of where."
+        )
+    columns = len(weights) * weights.shape[2] * weights.shape[3]
+    if num_found == min(columns, 2 * weights.shape[1]):
+        notes.append(
+            f"There are as many patterns as the table has {'columns' if num_found == columns else 'rows'} ({num_found}): "
+            "nothing is left over whatever the weights are, and the control cannot tell anything."
+            + (" Add units to find what they share." if num_found <= k and len(weights) == 1 else "")
+        )
+    return notes
+
+
+def _larger(visit: Visit) -> list[LayerChoice]:
+    """Return the layers whose kernels have more than one place, from this unit's layer."""
+    layer = visit.layer
+    found: list[LayerChoice] = []
+    for direction in ("inputs", "outputs"):
+        for link in links_of(visit.catalog, layer, direction):
+            name = link.source if direction == "inputs" else link.target
+            neighbours = layer.spec.inputs if direction == "inputs" else layer.spec.outputs
+            if link.kernel_shape and max(link.kernel_shape) > 1 and link.layout == "full" and name in neighbours:
+                address = urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=name)
+                found.append(LayerChoice(layer=name, direction=direction, kernel_shape=list(link.kernel_shape), link=address))
+    return found
+
+
+PAGES = (
+    Page(
+        "/models/{model}/{layer}/{unit}/factors",
+        "factors",
+        "The patterns that the weights of a unit, or of several units, to another layer are made of, with a control.",
+        build_factors,
+        (FactorsPage,),
+        PARAMETERS,
+    ),
+)

@@ -1,0 +1,150 @@
+"""Kernels are called what they are, whatever their size, sign and contrast."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from precompute.circuits.labels import (
+    LEAST_R2,
+    NO_SHAPE,
+    SHAPES,
+    KernelLabel,
+    fit_kernels,
+    label_kernels,
+    label_shares,
+    shuffled_shares,
+)
+
+
+def label_kernel(kernel: np.ndarray) -> KernelLabel | None:
+    return label_kernels(kernel[None])[0]
+
+
+def places(side: int) -> tuple[np.ndarray, np.ndarray]:
+    axis = np.arange(side) - (side - 1) / 2
+    return np.meshgrid(axis, -axis)
+
+
+def planted(shape: str, side: int, angle_deg: float = 0.0) -> np.ndarray:
+    """Return a kernel of another make than those that it is compared with."""
+    right, up = places(side)
+    radius = np.hypot(right, up)
+    angle = math.radians(angle_deg)
+    along, across = right * math.cos(angle) + up * math.sin(angle), up * math.cos(angle) - right * math.sin(angle)
+    kernels = {
+        "uniform": np.ones((side, side)) + 0.1 * right,
+        "gradient": np.tanh(along),
+        "line": np.where(np.abs(across) < side / 6, 1.0, -0.4),
+        "centre-surround": np.where(radius < side / 4, 1.0, -0.2),
+        "ring": np.where(np.abs(radius - side / 3) < side / 7, 1.0, -0.8),
+    }
+    # What a kernel adds everywhere is a share of its own: without it the rest can be told.
+    return kernels[shape] if shape == "uniform" else kernels[shape] - kernels[shape].mean()
+
+
+@pytest.mark.parametrize("side", [3, 5, 7])
+@pytest.mark.parametrize("shape", ["uniform", "gradient", "line", "centre-surround", "ring"])
+def test_planted_kernels_are_named(shape: str, side: int) -> None:
+    if shape == "ring" and side < 5:
+        return
+    kernel = planted(shape, side)
+    found = label_kernel(kernel)
+    assert found is not None
+    assert found.shape == shape
+    assert found.r2 > LEAST_R2
+    for factor in (1e-6, -3.0, 1e12):
+        other = label_kernel(kernel * factor)
+        assert other is not None
+        assert other.shape == shape
+        assert other.r2 == pytest.approx(found.r2)
+        if shape != "gradient":
+            assert other.sign == math.copysign(1, factor) * found.sign
+
+
+@pytest.mark.parametrize("angle", [0.0, 37.5, 90.0, 150.0])
+def test_directions_are_those_that_were_planted(angle: float) -> None:
+    line, edge = label_kernel(planted("line", 7, angle)), label_kernel(planted("gradient", 7, angle + 180))
+    assert line is not None
+    assert edge is not None
+    assert line.angle_deg is not None
+    assert edge.angle_deg is not None
+    assert abs((line.angle_deg - angle + 90) % 180 - 90) <= 7.5
+    assert abs((edge.angle_deg - angle - 180 + 180) % 360 - 180) <= 7.5
+
+
+@pytest.mark.parametrize("shape", ["uniform", "gradient", "line", "centre-surround", "ring"])
+def test_names_and_directions_survive_noise(shape: str) -> None:
+    generator = np.random.default_rng(1)
+    angles = generator.uniform(0, 180, 200)
+    clean = np.stack([planted(shape, 7, angle) for angle in angles])
+    clean /= np.linalg.norm(clean, axis=(1, 2))[:, None, None]
+    noise = generator.normal(size=clean.shape)
+    noise *= 0.35 / np.linalg.norm(noise, axis=(1, 2))[:, None, None]
+    labels = label_kernels(clean + noise)
+    assert np.mean([label is not None and label.shape == shape for label in labels]) > 0.97
+    if shape in ("gradient", "line"):
+        turn = 360 if shape == "gradient" else 180
+        found = np.array([label.angle_deg for label in labels if label is not None and label.angle_deg is not None])
+        assert np.abs((found - angles[: len(found)] + turn / 2) % turn - turn / 2).max() < 25
+
+
+def test_a_batch_is_labelled_like_its_kernels_and_keeps_their_order() -> None:
+    kernels = np.random.default_rng(2).normal(size=(50, 5, 5))
+    kernels[7] = 0
+    labels = label_kernels(kernels)
+    assert [label is None for label in labels] == [place == 7 for place in range(50)]
+    for kernel, label in zip(np.delete(kernels, 7, axis=0), [*labels[:7], *labels[8:]], strict=True):
+        alone = label_kernel(kernel)
+        assert alone is not None
+        assert label is not None
+        assert (alone.shape, alone.sign) == (label.shape, label.sign)
+        assert alone.angle_deg == pytest.approx(label.angle_deg)
+        assert alone.r2 == pytest.approx(label.r2)
+
+
+def test_scaling_changes_no_label_and_a_negative_factor_turns_it() -> None:
+    kernels = np.random.default_rng(3).normal(size=(500, 5, 5))
+    here, scaled, turned = (fit_kernels(kernels * factor) for factor in (1.0, 1e-7, -1e5))
+    assert (here.shapes == scaled.shapes).all()
+    assert (here.signs == scaled.signs).all()
+    assert np.allclose(here.angles_deg, scaled.angles_deg, equal_nan=True)
+    assert np.allclose(here.r2, scaled.r2)
+    is_edge = here.shapes == SHAPES.index("gradient")
+    assert (turned.shapes == here.shapes).all()
+    assert (turned.signs[~is_edge] == -here.signs[~is_edge]).all()
+    assert np.allclose((turned.angles_deg - here.angles_deg)[is_edge] % 360, 180)
+
+
+@pytest.mark.parametrize(("side", "most"), [(3, 0.35), (5, 0.03), (7, 0.01)])
+def test_noise_mostly_has_no_name(side: int, most: float) -> None:
+    fits = fit_kernels(np.random.default_rng(0).normal(size=(2000, side, side)))
+    assert np.mean(fits.clear() != NO_SHAPE) < most
+    # A kernel of nine numbers is often like something by chance: that is what the control is for.
+    assert side != 3 or np.mean(fits.clear() != NO_SHAPE) > 0.15
+
+
+def test_the_control_is_the_share_of_noise_and_far_below_what_was_planted() -> None:
+    generator = np.random.default_rng(4)
+    noise = generator.normal(size=(300, 3, 3))
+    lines = np.stack([planted("line", 3, angle) for angle in generator.uniform(0, 180, 300)])
+    line = SHAPES.index("line")
+    counts, norms = label_shares([noise])
+    control = shuffled_shares([noise], seed=5)
+    assert abs(counts[line] / 300 - control.mean[line]) < 4 * control.std[line]
+    assert norms.sum() <= 1
+    counts, norms = label_shares([lines])
+    control = shuffled_shares([lines], seed=5)
+    assert counts[line] / 300 > control.mean[line] + 10 * control.std[line]
+    assert counts[line] > 290
+    assert norms[line] > 0.95
+    same, other = shuffled_shares([lines], seed=5), shuffled_shares([lines], seed=6)
+    assert (same.mean == control.mean).all()
+    assert not (other.mean == control.mean).all()
+
+
+@pytest.mark.parametrize("kernel", [np.zeros((3, 3)), np.ones((1, 1)), np.ones((3, 5)), np.full((3, 3), np.nan)])
+def test_what_has_no_shape_has_no_label(kernel: np.ndarray) -> None:
+    assert label_kernel(kernel) is None
