@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
 from precompute.store.arrays import PartnerWeight, all_partners, kernel_between, weights_of
+from precompute.store.expanded import expanded_partners, kernel_of, layers_in_reach
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 from precompute.store.user_db import now
 
-EdgeStatus = Literal["direct", "not_linked", "not_built", "unknown"]
+EdgeStatus = Literal["direct", "expanded", "not_linked", "not_built", "left_out", "unknown"]
+MAX_EXPANDED = 24
+"""So many tables of expanded weights are composed for one page: one for each target and source layer."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class EdgeNumbers:
     """What the weights say about an edge.
 
     Attributes:
-        status: `direct` where the numbers are there; `not_linked` where the source's layer is not directly before the target's;
-            `not_built` where the weights are not in the atlas yet; `unknown` where an end is no unit of the model.
+        status: `direct` where the layers are directly linked; `expanded` where the weight is composed over the layers between;
+            `not_linked` where no path of weights leads from the source to the target; `not_built` where the weights are not in
+            the atlas yet; `left_out` where too many would have to be composed; `unknown` where an end is no unit of the model.
         norm: L2 norm of the kernel.
         sum: Signed sum of the kernel.
-        share: Of the squared norm over all direct inputs of the target, 0 to 1.
-        rank: Among all direct inputs of the target by norm, from 1; None where two units of a depthwise pair have no weight.
-        num_inputs: How many direct inputs the target has.
+        share: Of the squared norm over all direct inputs of the target, 0 to 1; of all units of the source's layer where expanded.
+        rank: Among the same by norm, from 1; None where two units of a depthwise pair have no weight.
+        num_inputs: How many those are.
         is_exact: Whether nothing but linear operations lies between.
         kernel: `[height, width]`.
     """
@@ -72,11 +76,15 @@ def edge_numbers(
         edges: Any edges, of this model or not.
     """
     inputs: dict[UnitKey, list[PartnerWeight]] = {}
+    composed: dict[tuple[UnitKey, str], list[PartnerWeight]] = {}
     found: dict[tuple[UnitKey, UnitKey], EdgeNumbers] = {}
     for edge in edges:
         source, target = edge.key
         if not (_exists(catalog, source) and _exists(catalog, target)):
             found[edge.key] = EdgeNumbers("unknown")
+            continue
+        if catalog.link(source[0], target[0]) is None:
+            found[edge.key] = _expanded(reader, catalog, source, target, composed)
             continue
         if target not in inputs:
             inputs[target] = all_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs")
@@ -92,7 +100,7 @@ def _exists(catalog: Catalog, unit: UnitKey) -> bool:
 def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, inputs: list[PartnerWeight]) -> EdgeNumbers:
     link = catalog.link(source[0], target[0])
     if link is None:
-        return EdgeNumbers("not_linked")
+        raise ValueError(f"{source[0]} and {target[0]} are not directly linked")
     if weights_of(reader, link) is None:
         return EdgeNumbers("not_built")
     num_inputs = len(inputs)
@@ -102,3 +110,26 @@ def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: Uni
             return EdgeNumbers("direct", partner.norm, partner.sum, partner.share, rank, num_inputs, link.is_exact, kernel)
     # Depthwise: each unit is linked to its own number alone, and to all others by a weight of exactly zero.
     return EdgeNumbers("direct", 0.0, 0.0, 0.0, None, num_inputs, link.is_exact, None)
+
+
+def _expanded(
+    reader: AtlasReader,
+    catalog: Catalog,
+    source: UnitKey,
+    target: UnitKey,
+    composed: dict[tuple[UnitKey, str], list[PartnerWeight]],
+) -> EdgeNumbers:
+    """Return what the weights over the layers between say; `composed` holds the tables of earlier edges."""
+    if source[0] not in layers_in_reach(reader, catalog, target[0], "inputs"):
+        return EdgeNumbers("not_linked")
+    key = (target, source[0])
+    if key not in composed:
+        if len(composed) >= MAX_EXPANDED:
+            return EdgeNumbers("left_out")
+        composed[key] = expanded_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs", source[0])
+    rank, weight = next((place, one) for place, one in enumerate(composed[key], start=1) if one.unit == source[1])
+    kernel = kernel_of(reader, catalog, source, target)
+    if kernel is None:
+        return EdgeNumbers("not_linked")
+    numbers = (weight.norm, weight.sum, weight.share, rank, len(composed[key]))
+    return EdgeNumbers("expanded", *numbers, kernel.is_exact, kernel.kernel)

@@ -12,6 +12,7 @@ from precompute.circuits.circuit import CircuitDraft, CircuitEdge
 from precompute.errors import UnknownName
 from precompute.store.arrays import weights_of
 from precompute.store.circuits import EdgeNumbers, admit, edge_numbers
+from precompute.store.expanded import expanded_partners
 from precompute.store.reader import AtlasReader
 
 
@@ -70,8 +71,21 @@ def test_depthwise_units_are_linked_to_their_own_number_alone(reader: AtlasReade
     assert (other.status, other.norm, other.sum, other.rank, other.kernel) == ("direct", 0.0, 0.0, None, None)
 
 
-def test_layers_that_are_not_linked_say_so_and_have_no_numbers(reader: AtlasReader) -> None:
-    assert numbers(reader, ("stem", 5), ("head.fc", 5)) == EdgeNumbers("not_linked")
+def test_distant_units_have_the_numbers_of_the_expanded_list(reader: AtlasReader) -> None:
+    found = numbers(reader, ("stem", 5), ("head.fc", 5))
+    catalog = reader.catalog("tiny_a", reader.revision())
+    listed = expanded_partners(reader, catalog, catalog.layers["head.fc"], 5, "inputs", "stem")
+    weight = next(partner for partner in listed if partner.unit == 5)
+    assert (found.status, found.norm, found.sum, found.share) == ("expanded", weight.norm, weight.sum, weight.share)
+    assert found.rank == listed.index(weight) + 1
+    assert found.num_inputs == len(listed) == catalog.layers["stem"].spec.num_units
+    assert found.kernel is not None
+    assert np.linalg.norm(found.kernel) == pytest.approx(weight.norm)
+    assert found.is_exact is False
+
+
+def test_units_without_a_path_have_no_numbers(reader: AtlasReader) -> None:
+    assert numbers(reader, ("head.fc", 5), ("stem", 5)) == EdgeNumbers("not_linked")
     assert numbers(reader, ("stem", 500), ("head.fc", 5)) == EdgeNumbers("unknown")
     assert numbers(reader, ("gone", 5), ("head.fc", 5)) == EdgeNumbers("unknown")
 
