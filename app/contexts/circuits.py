@@ -78,7 +78,8 @@ class CircuitEdgePart(Part):
     target: UnitPlace
     note: str | None
     status: str = Field(
-        description="direct; expanded: composed over the layers between; not_linked: no path of weights; left_out: too many to compose; not_built: the weights are not in the atlas yet; "
+        description="direct; expanded: composed over the layers between; not_linked: no path of weights; "
+        "left_out: too many to compose; not_built: the weights are not in the atlas yet; "
         "unknown: an end is no unit of the model"
     )
     norm: Number = Field(description="L2 norm of the kernel")

@@ -31,7 +31,7 @@ class EdgeNumbers:
             the atlas yet; `left_out` where too many would have to be composed; `unknown` where an end is no unit of the model.
         norm: L2 norm of the kernel.
         sum: Signed sum of the kernel.
-        share: Of the squared norm over all direct inputs of the target, 0 to 1; of all units of the source's layer where expanded.
+        share: Of the squared norm over all direct inputs of the target, 0 to 1; where expanded, over the source's layer.
         rank: Among the same by norm, from 1; None where two units of a depthwise pair have no weight.
         num_inputs: How many those are.
         is_exact: Whether nothing but linear operations lies between.
