@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from precompute.cli import main
+from tests import tiny as tiny  # registers the family
 
 SPEC = "tiny:net@random:0"
 
