@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 API = "/api/v1"
@@ -202,6 +203,7 @@ def with_query(path: str, query: Mapping[str, object]) -> str:
     return f"{path}?{urlencode(given, safe=':;,/', quote_via=quote)}" if given else path
 
 
+@lru_cache(maxsize=4096)
 def part(text: str) -> str:
     """Return a name as one part of an address."""
     return quote(text, safe="")

@@ -22,7 +22,7 @@ from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
 from app.thumbs import layer_thumbnails
 from app.twins import Page
-from precompute.circuits.labels import label_kernels
+from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
 from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
@@ -233,7 +233,9 @@ def _facets(visit: Visit, together: KernelView | None) -> list[KernelFacet]:
 
 
 def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
-    label = label_kernels(np.array([kernel], np.float64))[0] if isinstance(kernel, list) else None
+    if not isinstance(kernel, list) or len(kernel) < SMALLEST_SIDE:
+        return None
+    label = label_kernels(np.array([kernel], np.float64))[0]
     return None if label is None else KernelLabel(**asdict(label))
 
 

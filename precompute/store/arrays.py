@@ -243,15 +243,14 @@ def table_of_kernels(layer: str, is_view: bool, units: Sequence[int], kernels: K
     return PartnerTable(layer, is_view, units, squares, sums, np.abs(exact).sum(axis=(-2, -1)), spreads)
 
 
-def spreads_of(reader: AtlasReader, source: LayerRecord, units: Sequence[int]) -> NDArray[np.float64]:
+def spreads_of(reader: AtlasReader, catalog: Catalog, source: LayerRecord, units: Sequence[int]) -> NDArray[np.float64]:
     """Return the standard deviation of the activation of some units over the images, NaN where it is not known."""
-    spread = reader.metric(source, "std") if len(units) > 1 else _one_metric(reader, source, units, "std")
-    return np.array([spread.get(unit, np.nan) for unit in units], np.float64)
-
-
-def _one_metric(reader: AtlasReader, layer: LayerRecord, units: Sequence[int], name: str) -> dict[int, float]:
-    found = {unit: values.get(name) for unit, values in reader.metrics(layer, units).items()}
-    return {unit: value for unit, value in found.items() if value is not None}
+    key = ("spreads", source.name)
+    if key not in catalog.held:
+        spread = reader.metric(source, "std")
+        catalog.held[key] = np.array([spread.get(unit, np.nan) for unit in range(source.spec.num_units)], np.float64)
+    spreads: NDArray[np.float64] = catalog.held[key]
+    return spreads[np.asarray(units, np.intp)]
 
 
 def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> PartnerTable:
@@ -262,7 +261,7 @@ def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, d
         return table_of_kernels(layer, is_view, [], kernels, np.zeros(0))
     source = catalog.layers[link.source]
     if direction == "inputs":
-        spreads = spreads_of(reader, source, units)
+        spreads = spreads_of(reader, catalog, source, units)
     else:
-        spreads = np.full(len(units), spreads_of(reader, source, [unit])[0])
+        spreads = np.full(len(units), spreads_of(reader, catalog, source, [unit])[0])
     return table_of_kernels(layer, is_view, units, kernels, spreads)

@@ -140,9 +140,9 @@ def expanded_table(
     expanded = _expanded(reader, catalog, (layer.name, unit), direction, other, route)
     units = list(range(expanded.array.shape[1]))
     if direction == "inputs":
-        spreads = spreads_of(reader, catalog.layers[source], units)
+        spreads = spreads_of(reader, catalog, catalog.layers[source], units)
     else:
-        spreads = np.full(len(units), spreads_of(reader, layer, [unit])[0])
+        spreads = np.full(len(units), spreads_of(reader, catalog, layer, [unit])[0])
     is_view = catalog.layers[other].spec.operation in MERGES
     table = table_of_kernels(other, is_view, units, expanded.array[0], spreads)
     gross = gross_weights(graph, source, target, unit, is_inputs=direction == "inputs", route=route)
