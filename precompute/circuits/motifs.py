@@ -3,8 +3,8 @@
 union          A unit with two strong excitatory inputs that are built from opposite things: the cases that it unites.
 opponent       Two units of a layer built from opposite things: what excites the one inhibits the other.
 feed_forward   a feeds b and c, and b feeds c, all three strongly.
-equivariant    Kernels that turn along a diagonal: four edges, between different units, each kernel the one before turned by 90
-               degrees, and the last one turned is the first.
+equivariant    Kernels that turn along a diagonal: four edges, each between other units than the one before and its kernel that
+               one's turned by 90 degrees; the last one turned is the first.
 
 A count means something only beside the count in shuffled weights. The z-score is the difference in standard deviations of the
 counts in `n` shuffles: of `union`, `opponent` and `feed_forward`, the kernels into each unit are dealt out to its sources anew;
@@ -16,7 +16,7 @@ Equivariance in Neural Networks", Distill, 2020, https://distill.pub/2020/circui
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -29,8 +29,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 NUM_STRONG = 4
 OPPOSITE = -0.3
 TURNED = 0.9
+TURNING = 0.25
 NUM_SHUFFLES = 100
-_MAX_EDGES = 4000
+_MAX_EDGES = 2000
+_MAX_BRANCHES = 8
 Weights = NDArray[Any]
 
 
@@ -199,7 +201,7 @@ def _turning(weights: Weights) -> list[Instance]:
     symmetric = sum(np.rot90(kernels, quarter, axes=(1, 2)) for quarter in range(4)) / 4
     flat = kernels.reshape(len(kernels), -1)
     lengths = np.linalg.norm(flat, axis=1)
-    is_turning = np.linalg.norm((kernels - symmetric).reshape(len(kernels), -1), axis=1) > 0.5 * np.maximum(lengths, 1e-30)
+    is_turning = np.linalg.norm((kernels - symmetric).reshape(len(kernels), -1), axis=1) > TURNING * np.maximum(lengths, 1e-30)
     edges, flat, lengths = edges[is_turning], flat[is_turning], lengths[is_turning]
     if len(edges) < 4:
         return []
@@ -207,19 +209,27 @@ def _turning(weights: Weights) -> list[Instance]:
     turned = np.rot90(unit.reshape(len(unit), *weights.shape[-2:]), 1, axes=(1, 2)).reshape(len(unit), -1)
     likeness = turned @ unit.T
     is_step = (likeness > TURNED) & (edges[:, None, 0] != edges[None, :, 0]) & (edges[:, None, 1] != edges[None, :, 1])
-    following = np.where(is_step.any(axis=1), np.where(is_step, likeness, -1).argmax(axis=1), -1)
     chains: dict[tuple[int, ...], Instance] = {}
-    for start in range(len(edges)):
-        walk = [start]
-        while len(walk) < 5 and following[walk[-1]] >= 0:
-            walk.append(int(following[walk[-1]]))
-        ends = [edges[place] for place in walk[:4]]
-        is_chain = len(walk) == 5 and walk[4] == start
-        if is_chain and len({end[0] for end in ends}) == 4 and len({end[1] for end in ends}) == 4:
-            score = min(float(likeness[one, two]) for one, two in pairwise(walk))
-            units = tuple(int(index) for target, source in ends for index in (source, target))
-            chains.setdefault(tuple(sorted(walk[:4])), Instance(units, score))
+    for walk in _closed_walks(is_step, likeness):
+        ends = [edges[place] for place in walk]
+        score = min(float(likeness[one, two]) for one, two in pairwise([*walk, walk[0]]))
+        units = tuple(int(index) for target, source in ends for index in (source, target))
+        chains.setdefault(tuple(sorted(walk)), Instance(units, score))
     return list(chains.values())
+
+
+def _closed_walks(is_step: NDArray[np.bool_], likeness: NDArray[np.float64]) -> Iterator[list[int]]:
+    """Yield every walk over four different edges that comes back, following the likest few steps from each edge."""
+    following: list[list[int]] = []
+    for place, row in enumerate(is_step):
+        found = np.flatnonzero(row)
+        order = np.argsort(-likeness[place, found], kind="stable")[:_MAX_BRANCHES]
+        following.append(found[order].tolist())
+    for start in range(len(is_step)):
+        walks = [[start]]
+        for _ in range(3):
+            walks = [[*walk, step] for walk in walks for step in following[walk[-1]] if step > start and step not in walk]
+        yield from (walk for walk in walks if start in following[walk[-1]])
 
 
 def _strongest(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from precompute.circuits.graph import Link, Node, WeightGraph
+from precompute.circuits.motifs import find_equivariant_chains
 from precompute.circuits.paths import strongest_paths
 from precompute.domain import Placement
 from precompute.errors import PublicError, UnknownName, UsageError, WeightsError
@@ -276,3 +277,16 @@ def test_weights_are_those_of_the_parameters_and_the_specification_names_them() 
 def test_what_cannot_be_calculated_is_refused_with_the_reason(spec: str, kind: type[PublicError], message: str) -> None:
     with pytest.raises(kind, match=message):
         load_model(spec)
+
+
+@pytest.mark.parametrize(("layer", "source"), [("curve", "early_curve"), ("early_curve", "line")])
+def test_motifs_find_what_turns(layer: str, source: str) -> None:
+    weights = network().weights_between(source, layer).array
+    found = find_equivariant_chains(weights)
+    assert found.z is not None
+    assert found.z > 5
+    step = len(weights) // 4
+    turns = [[(after - before) % len(weights) for before, after in pairwise(one.units[1::2])] for one in found.instances]
+    assert any(set(turn) in ({step}, {3 * step}) for turn in turns)
+    noise = np.random.default_rng(0).permuted(weights.reshape(*weights.shape[:2], -1), axis=2).reshape(weights.shape)
+    assert find_equivariant_chains(noise).count < found.count / 20
