@@ -44,6 +44,7 @@ PARAMETERS = (
     Parameter("layer", "The layer of the partners", default="the first in that direction"),
     Parameter("k", f"How many patterns, 1 to {MAX_FACTORS}", kind="integer", default=str(DEFAULT_K)),
     Parameter("units", f"More units of this layer, factored together with it: `3,5,8-11`, at most {MAX_UNITS} in all"),
+    Parameter("scale", "One scale for the pictures of all units, or each its own", choices=("view", "each"), default="view"),
     Parameter("seed", "Of the restarts and of the shuffles", kind="integer", default="0"),
 )
 
@@ -66,7 +67,7 @@ def build_factors(visit: Visit) -> FactorsPage:
     if weights.size and np.isfinite(weights).all() and weights.any():
         found = _factored(visit, (direction, partner_layer, tuple(units), k, seed), weights, k, seed)
     maps = np.zeros((0, len(units), 1, 1)) if found is None else found.maps
-    pictures, full = _pictures(visit, units, found)
+    pictures, full = _pictures(visit, units, found, is_each=query.choice("scale") == "each")
     control = None if found is None or found.control is None else FactorControl(what=CONTROL, **asdict(found.control))
     return FactorsPage(
         model=layer.model_id,
@@ -186,14 +187,17 @@ def _factors(visit: Visit, partner_layer: str, partners: Sequence[int], found: F
     ]
 
 
-def _pictures(visit: Visit, units: Sequence[int], found: Factorization | None) -> tuple[list[FactorPicture], float | None]:
-    """Return each unit's patterns in colours, and the size in a map that has the full colour."""
+def _pictures(
+    visit: Visit, units: Sequence[int], found: Factorization | None, *, is_each: bool
+) -> tuple[list[FactorPicture], float | None]:
+    """Return each unit's patterns in colours, and the largest size of a colour among all."""
     if found is None:
         return [], None
     layer = visit.layer
     colours = np.array(COLOURS[: len(found.maps)], np.float64) / 255
     whole = np.einsum("kuyx,kc->uyxc", found.maps, colours)
     full = float(whole.max()) or 1.0
+    fulls = [float(part.max()) or full if is_each else full for part in whole]
     parts = [
         np.einsum("kuyx,kc,k->uyxc", found.maps, colours, np.linalg.norm(side, axis=1))
         for side in (found.positive, found.negative)
@@ -205,9 +209,10 @@ def _pictures(visit: Visit, units: Sequence[int], found: Factorization | None) -
             unit=unit,
             label=labels.get(unit),
             thumbnail=thumbs.get(unit),
-            pixels=_pixels(whole[place] / full),
-            adds=_pixels(parts[0][place] / full),
-            takes=_pixels(parts[1][place] / full),
+            pixels=_pixels(whole[place] / fulls[place]),
+            adds=_pixels(parts[0][place] / fulls[place]),
+            takes=_pixels(parts[1][place] / fulls[place]),
+            full=fulls[place],
             links=page_links(urls.unit(layer.model_id, layer.name, unit)),
         )
         for place, unit in enumerate(units)

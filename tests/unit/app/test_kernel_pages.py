@@ -164,3 +164,17 @@ def test_single_numbers_point_to_farther_layers_whose_kernels_are_larger(client:
     assert [choice["layer"] for choice in body["larger"]] == ["stem"]
     linked = client.get(f"/api/v1{body['larger'][0]['link']}").json()
     assert linked["kernel_shape"] == body["larger"][0]["kernel_shape"]
+
+
+def test_pictures_of_a_family_share_a_scale_unless_each_is_asked_for(planted: TestClient) -> None:
+    address = f"{TOP}/factors?direction=inputs&units=0-5"
+    shared, each = planted.get(address).json(), planted.get(f"{address}&scale=each").json()
+    assert {picture["full"] for picture in shared["pictures"]} == {shared["full"]}
+    assert len({picture["full"] for picture in each["pictures"]}) == 6
+    assert max(picture["full"] for picture in each["pictures"]) == shared["full"]
+    brightest = [
+        max(int(pixel[at : at + 2], 16) for row in picture["pixels"] for pixel in row for at in (1, 3, 5))
+        for picture in each["pictures"]
+    ]
+    assert brightest == [255] * 6
+    assert "a scale of its own" in planted.get(f"{address}&scale=each".removeprefix("/api/v1")).text
