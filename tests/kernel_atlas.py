@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.domain import Placement
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
 from tests.fixture_atlas import Plan, _Model, _npy, _write_images
@@ -44,7 +46,7 @@ def planted_patterns(generator: np.random.Generator) -> NDArray[np.float64]:
 class PlantedModel(_Model):
     """A model whose kernels are known."""
 
-    def _write_links(self) -> dict[tuple[str, str], NDArray[np.float32]]:
+    def _write_links(self) -> None:
         arrays = {("stem", "mid"): planted_patterns(self.generator), ("mid", "top"): planted_lines(self.generator)}
         rows = [
             {
@@ -53,12 +55,12 @@ class PlantedModel(_Model):
                 "is_exact": 1,
                 "kernel_shape": list(array.shape[2:]),
                 "layout": "full",
+                "placement": asdict(Placement(start=(-(array.shape[2] // 2), -(array.shape[3] // 2)))),
                 "blob_sha256": self.writer.put_blob(_npy(array)),
             }
             for (source, target), array in arrays.items()
         ]
         self.writer.upsert(schema.layer_link, rows)
-        return {ends: array.astype(np.float32) for ends, array in arrays.items()}
 
 
 def make_kernel_atlas(folder: Path) -> Path:

@@ -53,7 +53,7 @@ class Factor(Part):
 
 
 class FactorPicture(Part):
-    """The patterns of one unit in their colours, `#rrggbb` for each place of the kernel, one scale for all units."""
+    """The patterns of one unit in their colours, `#rrggbb` for each place of the kernel."""
 
     unit: int
     label: str | None
@@ -61,6 +61,9 @@ class FactorPicture(Part):
     pixels: list[list[str]]
     adds: list[list[str]] = Field(description="Only what adds to the unit")
     takes: list[list[str]] = Field(description="Only what takes away from it")
+    full: Number = Field(
+        description="The size in a map that has the full colour here: that of all units, or with scale=each its own"
+    )
     links: Links
 
 
@@ -99,7 +102,7 @@ class FactorsPage(Context):
     units: list[int]
     factors: list[Factor]
     pictures: list[FactorPicture]
-    full: Number = Field(description="The size in a map that has the full colour")
+    full: Number = Field(description="The largest size of a colour among all units")
     error: Number = Field(description="Norm of what is left over, relative to that of the weights")
     control: FactorControl | None
     seed: int

@@ -19,7 +19,9 @@ class UnitSummary(Part):
     label: str | None
     metrics: dict[str, Number]
     thumbnail: str | None = Field(description="Its visualization, else its strongest examples, else null")
-    filter: FilterPicture | None = Field(default=None, description="With `picture=filter`, of a layer that reads the image")
+    filter: FilterPicture | None = Field(
+        default=None, description="With `picture=filter` or `filter_each`, of a layer that reads the image"
+    )
     links: Links
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,11 +28,13 @@ from app.thumbs import layer_thumbnails, thumbnails
 from app.twins import Page
 from precompute.circuits.factors import MAX_FACTORS, Factorization, factorize
 from precompute.errors import UnknownName, UsageError
-from precompute.store.arrays import Direction, links_of, stack_of
-from precompute.store.records import LinkRecord
+from precompute.store.arrays import Direction
+from precompute.store.expanded import any_kernels, layers_in_reach
 
 DEFAULT_K = 3
 MAX_UNITS = 24
+MAX_LOOKED_AT = 4
+"""So many layers are looked at for larger kernels; composing weights takes time."""
 NUM_PARTNERS = 8
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0))
 CONTROL = "The weights of each unit are dealt anew to all its partners and places, and factored in the same way."
@@ -41,6 +44,7 @@ PARAMETERS = (
     Parameter("layer", "The layer of the partners", default="the first in that direction"),
     Parameter("k", f"How many patterns, 1 to {MAX_FACTORS}", kind="integer", default=str(DEFAULT_K)),
     Parameter("units", f"More units of this layer, factored together with it: `3,5,8-11`, at most {MAX_UNITS} in all"),
+    Parameter("scale", "One scale for the pictures of all units, or each its own", choices=("view", "each"), default="view"),
     Parameter("seed", "Of the restarts and of the shuffles", kind="integer", default="0"),
 )
 
@@ -50,23 +54,20 @@ def build_factors(visit: Visit) -> FactorsPage:
     layer, query = visit.layer, visit.query
     direction = cast("Direction", query.choice("direction", "inputs"))
     neighbours = list(layer.spec.inputs if direction == "inputs" else layer.spec.outputs)
-    partner_layer = _partner_layer(visit, direction, neighbours)
+    reach = layers_in_reach(visit.reader, visit.catalog, layer.name, direction)
+    partner_layer = _partner_layer(visit, direction, neighbours, reach)
     k = query.integer("k", DEFAULT_K, 1, MAX_FACTORS)
     seed = query.integer("seed", 0, 0, 999_999)
     units = _units(visit)
-    link = next(
-        one
-        for one in links_of(visit.catalog, layer, direction)
-        if partner_layer == (one.source, one.target)[direction == "outputs"]
-    )
-    partners, weights = stack_of(visit.reader, link, units, direction)
-    if link.layout == "diagonal":
+    partners, weights, is_exact = _stack(visit, direction, partner_layer, units)
+    is_alone = visit.catalog.layers[visit.layer.name].spec.num_units > 1 and len(partners) == 1
+    if is_alone:
         units = units[:1]
     found = None
     if weights.size and np.isfinite(weights).all() and weights.any():
         found = _factored(visit, (direction, partner_layer, tuple(units), k, seed), weights, k, seed)
     maps = np.zeros((0, len(units), 1, 1)) if found is None else found.maps
-    pictures, full = _pictures(visit, units, found)
+    pictures, full = _pictures(visit, units, found, is_each=query.choice("scale") == "each")
     control = None if found is None or found.control is None else FactorControl(what=CONTROL, **asdict(found.control))
     return FactorsPage(
         model=layer.model_id,
@@ -75,8 +76,8 @@ def build_factors(visit: Visit) -> FactorsPage:
         direction=direction,
         partner_layer=partner_layer,
         num_partners=len(partners),
-        kernel_shape=None if link.kernel_shape is None else list(link.kernel_shape),
-        exact=link.is_exact,
+        kernel_shape=list(weights.shape[2:]) if weights.size else None,
+        exact=is_exact,
         k=k,
         units=units,
         factors=[] if found is None else _factors(visit, partner_layer, partners, found),
@@ -85,9 +86,9 @@ def build_factors(visit: Visit) -> FactorsPage:
         error=None if found is None else found.error,
         control=control,
         seed=seed,
-        notes=_notes(link, weights, len(maps), k),
-        larger=_larger(visit) if weights.shape[2:] == (1, 1) else [],
-        layers=neighbours,
+        notes=_notes(weights, len(maps), is_alone=is_alone),
+        larger=_larger(visit, direction, reach) if weights.shape[2:] == (1, 1) else [],
+        layers=[*neighbours, *(name for name in reach if name not in neighbours)],
         query=query.values,
         links=build_links(visit)
         | {
@@ -101,15 +102,30 @@ def build_factors(visit: Visit) -> FactorsPage:
     )
 
 
-def _partner_layer(visit: Visit, direction: Direction, neighbours: list[str]) -> str:
+def _partner_layer(visit: Visit, direction: Direction, neighbours: list[str], reach: list[str]) -> str:
     asked = visit.query.text("layer")
-    if not neighbours:
+    if not neighbours and not reach:
         other = "outputs" if direction == "inputs" else "inputs"
         side = "before" if direction == "inputs" else "after"
         raise UsageError(f"No layer comes directly {side} {visit.layer.name}. Ask for direction={other} instead.")
-    if asked and asked not in neighbours:
-        raise UnknownName("layer", asked, neighbours, where=f"{visit.layer.name} ({direction})")
-    return asked or neighbours[0]
+    if asked and asked not in neighbours and asked not in reach:
+        raise UnknownName("layer", asked, reach or neighbours, where=f"{visit.layer.name} ({direction})")
+    return asked or (neighbours or reach)[0]
+
+
+def _stack(
+    visit: Visit, direction: Direction, partner_layer: str, units: Sequence[int]
+) -> tuple[Sequence[int], NDArray[np.float64], bool]:
+    """Return the partners, the kernels `[unit, partner, height, width]` of some units, and whether they are exact.
+
+    Where each unit has a partner of its own (a depthwise convolution), only those of the first unit.
+    """
+    reader, catalog, layer = visit.reader, visit.catalog, visit.layer
+    partners, kernels, is_exact = any_kernels(reader, catalog, layer, units[0], direction, partner_layer)
+    if len(partners) < 2:
+        return partners, kernels[None], is_exact
+    others = [any_kernels(reader, catalog, layer, unit, direction, partner_layer)[1] for unit in units[1:]]
+    return partners, np.stack([kernels, *others]), is_exact
 
 
 def _units(visit: Visit) -> list[int]:
@@ -171,14 +187,17 @@ def _factors(visit: Visit, partner_layer: str, partners: Sequence[int], found: F
     ]
 
 
-def _pictures(visit: Visit, units: Sequence[int], found: Factorization | None) -> tuple[list[FactorPicture], float | None]:
-    """Return each unit's patterns in colours, and the size in a map that has the full colour."""
+def _pictures(
+    visit: Visit, units: Sequence[int], found: Factorization | None, *, is_each: bool
+) -> tuple[list[FactorPicture], float | None]:
+    """Return each unit's patterns in colours, and the largest size of a colour among all."""
     if found is None:
         return [], None
     layer = visit.layer
     colours = np.array(COLOURS[: len(found.maps)], np.float64) / 255
     whole = np.einsum("kuyx,kc->uyxc", found.maps, colours)
     full = float(whole.max()) or 1.0
+    fulls = [float(part.max()) or full if is_each else full for part in whole]
     parts = [
         np.einsum("kuyx,kc,k->uyxc", found.maps, colours, np.linalg.norm(side, axis=1))
         for side in (found.positive, found.negative)
@@ -190,9 +209,10 @@ def _pictures(visit: Visit, units: Sequence[int], found: Factorization | None) -
             unit=unit,
             label=labels.get(unit),
             thumbnail=thumbs.get(unit),
-            pixels=_pixels(whole[place] / full),
-            adds=_pixels(parts[0][place] / full),
-            takes=_pixels(parts[1][place] / full),
+            pixels=_pixels(whole[place] / fulls[place]),
+            adds=_pixels(parts[0][place] / fulls[place]),
+            takes=_pixels(parts[1][place] / fulls[place]),
+            full=fulls[place],
             links=page_links(urls.unit(layer.model_id, layer.name, unit)),
         )
         for place, unit in enumerate(units)
@@ -209,12 +229,12 @@ def _hex(colour: Sequence[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _notes(link: LinkRecord, weights: NDArray[np.float64], num_found: int, k: int) -> list[str]:
-    notes: list[str] = []
+def _notes(weights: NDArray[np.float64], num_found: int, *, is_alone: bool) -> list[str]:
     if not weights.any():
         return ["The weights of these layers are not built yet, or they are all zero."]
-    if link.layout == "diagonal":
-        notes.append("Each unit reads one partner only (a depthwise convolution): there are no partners to tell apart.")
+    notes: list[str] = []
+    if is_alone:
+        notes.append("Each unit has one partner only (a depthwise convolution): there are no partners to tell apart.")
     if weights.shape[2:] == (1, 1):
         notes.append(
             "Kernels between these layers are single numbers: a pattern says which partners go together, and nothing of where."
@@ -224,23 +244,22 @@ def _notes(link: LinkRecord, weights: NDArray[np.float64], num_found: int, k: in
         notes.append(
             f"There are as many patterns as the table has {'columns' if num_found == columns else 'rows'} ({num_found}): "
             "nothing is left over whatever the weights are, and the control cannot tell anything."
-            + (" Add units to find what they share." if num_found <= k and len(weights) == 1 else "")
+            + (" Add units to find what they share." if len(weights) == 1 and not is_alone else "")
         )
     return notes
 
 
-def _larger(visit: Visit) -> list[LayerChoice]:
-    """Return the layers whose kernels have more than one place, from this unit's layer."""
+def _larger(visit: Visit, direction: Direction, reach: Sequence[str]) -> list[LayerChoice]:
+    """Return the nearest layers on this side whose kernels have more than one place and more than one partner."""
     layer = visit.layer
+    nearest = reversed(reach) if direction == "inputs" else reach
     found: list[LayerChoice] = []
-    for direction in ("inputs", "outputs"):
-        for link in links_of(visit.catalog, layer, direction):
-            name = link.source if direction == "inputs" else link.target
-            neighbours = layer.spec.inputs if direction == "inputs" else layer.spec.outputs
-            if link.kernel_shape and max(link.kernel_shape) > 1 and link.layout == "full" and name in neighbours:
-                address = urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=name)
-                found.append(LayerChoice(layer=name, direction=direction, kernel_shape=list(link.kernel_shape), link=address))
-    return found
+    for name in itertools.islice(nearest, MAX_LOOKED_AT):
+        partners, kernels, _ = any_kernels(visit.reader, visit.catalog, layer, visit.unit, direction, name)
+        if len(partners) > 1 and max(kernels.shape[1:]) > 1:
+            address = urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=name)
+            found.append(LayerChoice(layer=name, direction=direction, kernel_shape=list(kernels.shape[1:]), link=address))
+    return found[:2]
 
 
 PAGES = (

@@ -27,8 +27,8 @@ PARAMETERS = (
     Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
     Parameter(
         "picture",
-        "What stands for a unit: its picture, or, in a layer that reads the image, its filter",
-        choices=("unit", "filter"),
+        "What stands for a unit: its picture, or, in a layer that reads the image, its filter, on one scale or each on its own",
+        choices=("unit", "filter", "filter_each"),
         default="unit",
     ),
     Parameter("limit", f"Units on a page, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
@@ -52,7 +52,8 @@ def build_layer(visit: Visit) -> LayerPage:
         cursor = encode_cursor(scope, [units[-1].value, units[-1].index])
         following = visit.prefer(urls.layer(layer.model_id, layer.name, **(visit.query.values | {"after": cursor})))
     filters = filters_of(reader, layer)
-    if visit.query.choice("picture") == "filter" and filters is None:
+    picture = visit.query.choice("picture", "unit")
+    if picture != "unit" and filters is None:
         raise UsageError(f"{layer.name} has no filters: it does not read the image, or its weights are not built yet.")
     summary = layer_summary(layer).model_dump()
     total = count_units(reader, layer, wanted)
@@ -66,7 +67,7 @@ def build_layer(visit: Visit) -> LayerPage:
         **summary,
         model=layer.model_id,
         layer=layer.name,
-        items=_items(visit, layer, units, filters if visit.query.choice("picture") == "filter" else None),
+        items=_items(visit, layer, units, None if picture == "unit" else filters),
         total=total,
         next=following,
         metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
@@ -119,6 +120,7 @@ def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit], filters: F
     indices = [unit.index for unit in units]
     metrics = visit.reader.metrics(layer, indices)
     pictures = layer_thumbnails(visit.reader, visit.catalog, layer, indices)
+    maximum = filters.maximum if filters is not None and visit.query.choice("picture") == "filter" else None
     return [
         UnitSummary(
             index=unit.index,
@@ -126,7 +128,7 @@ def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit], filters: F
             label=unit.label,
             metrics=metrics.get(unit.index, {}),
             thumbnail=pictures.get(unit.index),
-            filter=filter_picture(layer, filters, unit.index, None if filters is None else filters.maximum),
+            filter=filter_picture(layer, filters, unit.index, maximum),
             links=page_links(
                 urls.unit(layer.model_id, layer.name, unit.index), weights=urls.weights(layer.model_id, layer.name, unit.index)
             ),

@@ -115,7 +115,6 @@ class TracedModel(ModelAdapter):
 
     def image_weights(self, layer: str) -> LinkWeights | None:
         """Return the weights from the model input to a layer directly after it, or None where another layer lies between."""
-        self.layer(layer)
         if self.layer(layer).inputs:
             return None
         # The walk back stops at layers: for this once, the model input is one of them.

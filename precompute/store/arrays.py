@@ -89,24 +89,6 @@ def kernels_of(reader: AtlasReader, link: LinkRecord, unit: int, direction: Dire
     return list(range(len(kernels))), kernels
 
 
-def stack_of(
-    reader: AtlasReader, link: LinkRecord, units: Sequence[int], direction: Direction
-) -> tuple[list[int], NDArray[np.float64]]:
-    """Return all partners of some units of one layer over one link, and the kernels `[unit, partner, height, width]`.
-
-    Where each unit has but itself, there is one partner, and the units beyond the first are left out.
-    """
-    if link.layout == "diagonal":
-        partners, kernels = kernels_of(reader, link, units[0], direction)
-        return partners, kernels[None]
-    array = weights_of(reader, link)
-    if array is None:
-        return [], np.zeros((len(units), 0, 1, 1))
-    chosen = list(units)
-    stack = array[chosen] if direction == "inputs" else array[:, chosen].swapaxes(0, 1)
-    return list(range(stack.shape[1])), np.array(stack, np.float64)
-
-
 def links_of(catalog: Catalog, layer: LayerRecord, direction: Direction) -> list[LinkRecord]:
     """Return the links of a layer in one direction, to all partner layers."""
     return [link for link in catalog.links if (link.target if direction == "inputs" else link.source) == layer.name]

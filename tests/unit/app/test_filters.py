@@ -51,6 +51,9 @@ def test_the_grid_of_a_layer_has_one_scale(client: TestClient) -> None:
     assert body["filter_maximum"] == pytest.approx(largest)
     shown = pixels_of(client, body["items"][1]["filter"]["image"])
     assert np.abs(shown.astype(float) - 127.5).max() < 120  # its own largest weight is not the layer's
+    each = client.get(f"{STEM}?picture=filter_each").json()["items"]
+    assert [item["filter"]["maximum"] for item in each] == pytest.approx(np.abs(planted_filters(24)).max(axis=(1, 2, 3)))
+    assert "a scale of its own" in client.get("/models/tiny_a/stem?picture=filter_each").text
     plain = client.get(STEM).json()
     assert all(item["filter"] is None for item in plain["items"])
     assert [item["index"] for item in plain["items"]] == [item["index"] for item in body["items"]]

@@ -142,3 +142,39 @@ def test_other_seeds_are_other_shuffles_and_the_same_seed_the_same(planted: Test
     assert first["control"]["mean"] != other["control"]["mean"]
     again = planted.get(f"{address}1").json()
     assert first == again
+
+
+def test_layers_farther_away_are_factored_by_their_composed_kernels(planted: TestClient) -> None:
+    body = planted.get(f"{TOP}/factors?direction=inputs&layer=stem").json()
+    assert body["kernel_shape"] == [7, 7]
+    assert body["num_partners"] == 60
+    assert "stem" in body["layers"]
+    weights = planted.get(f"{TOP}/weights?direction=inputs&layer=stem&limit=500").json()["items"]
+    kernels = {item["unit"]: np.array(item["kernel"]) for item in weights}
+    whole = sum(float(np.square(kernel).sum()) for kernel in kernels.values())
+    # What the strongest pattern holds of all composed weights, from the page of the weights alone.
+    factor = body["factors"][0]
+    assert np.square(factor["maps"]).sum() / whole == pytest.approx(factor["share"], rel=1e-4)
+    assert body["error"] < body["control"]["mean"]
+    assert planted.get(f"{TOP}/factors?direction=inputs&layer=nowhere").status_code == 404
+
+
+def test_single_numbers_point_to_farther_layers_whose_kernels_are_larger(client: TestClient) -> None:
+    body = client.get("/api/v1/models/tiny_a/head.fc/3/factors").json()
+    assert [choice["layer"] for choice in body["larger"]] == ["stem"]
+    linked = client.get(f"/api/v1{body['larger'][0]['link']}").json()
+    assert linked["kernel_shape"] == body["larger"][0]["kernel_shape"]
+
+
+def test_pictures_of_a_family_share_a_scale_unless_each_is_asked_for(planted: TestClient) -> None:
+    address = f"{TOP}/factors?direction=inputs&units=0-5"
+    shared, each = planted.get(address).json(), planted.get(f"{address}&scale=each").json()
+    assert {picture["full"] for picture in shared["pictures"]} == {shared["full"]}
+    assert len({picture["full"] for picture in each["pictures"]}) == 6
+    assert max(picture["full"] for picture in each["pictures"]) == shared["full"]
+    brightest = [
+        max(int(pixel[at : at + 2], 16) for row in picture["pixels"] for pixel in row for at in (1, 3, 5))
+        for picture in each["pictures"]
+    ]
+    assert brightest == [255] * 6
+    assert "a scale of its own" in planted.get(f"{address}&scale=each".removeprefix("/api/v1")).text
