@@ -235,13 +235,20 @@ def test_numbers_of_the_page_are_those_of_the_partner_list(client: TestClient) -
         assert edge[name] == partner[name], name
     assert edge["num_inputs"] == len(listed)
     verdicts = [claim["verdict"] for claim in page["claims"]]
-    assert verdicts == [None, None, "holds", "does not hold", "cannot be checked"]
+    assert verdicts == [None, None, "holds", "does not hold", "does not hold"]
     assert {claim["sum"] for claim in page["claims"][2:4]} == {edge["sum"]}
-    assert page["edges"][2]["status"] == "not_linked"
-    assert page["edges"][2]["norm"] is None
+    distant = page["edges"][2]
+    assert distant["status"] == "expanded"
+    ends = distant["source"], distant["target"]
+    address = (
+        f"/api/v1/models/tiny_a/{ends[1]['layer']}/{ends[1]['unit']}/weights?direction=inputs&layer={ends[0]['layer']}&limit=500"
+    )
+    expanded = next(item for item in client.get(address).json()["items"] if item["unit"] == ends[0]["unit"])
+    for name in ("norm", "sum", "share", "rank", "exact"):
+        assert distant[name] == expanded[name], name
     text = html.unescape(client.get(f"/circuits/{HOSTILE}").text)
     assert re.search(r"Says sum 100 ± 0\.5, is [−0-9.]+: does not hold\.", text)
-    assert "These layers are not next to each other" in text
+    assert "These layers are not next to each other" not in text
 
 
 @pytest.mark.parametrize("name", ["norm", "sum"])
