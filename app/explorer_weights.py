@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.explorer_query import Sign, UnitKey
+from precompute.circuits.graph import MERGES
 from precompute.store.arrays import Direction, PartnerWeight, Ranking, links_of, ranked, weights_of
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LinkRecord
 
 Array = NDArray[Any]
-_VIEWS = {"add", "concat"}
 
 
 class ExplorerWeights:
@@ -149,7 +149,7 @@ class ExplorerWeights:
         return sums > 0 if self._sign == "+" else sums < 0
 
     def _is_view(self, layer: str) -> bool:
-        return self._catalog.layers[layer].spec.operation in _VIEWS
+        return self._catalog.layers[layer].spec.operation in MERGES
 
     def _all_links(self, layer: str, direction: Direction) -> list[tuple[LinkRecord, Array]]:
         found = [

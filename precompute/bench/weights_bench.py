@@ -28,6 +28,7 @@ from precompute.circuits.paths import StepWeights, strongest_paths, weigh
 from precompute.domain import LayerLink
 from precompute.executors.process import tune_process
 from precompute.models.base import LinkWeights, ModelAdapter, load_model
+from precompute.models.modules import TracedModel
 from precompute.store.blobs import BlobStore
 from precompute.techniques.base import Context
 from precompute.techniques.weights import Weights
@@ -43,6 +44,8 @@ def measure(_options: BenchOptions) -> dict[str, Any]:
     """Return ratios (larger is better) and details, as JSON."""
     tune_process(num_threads=1)
     adapter = load_model(SPEC)
+    if not isinstance(adapter, TracedModel):
+        raise TypeError(f"{SPEC} is not a traced model")
     stored, stored_details = _measure_storing(adapter)
     graph = graph_of(adapter)
     composed, composed_details = _measure_composing(adapter, graph)
@@ -66,7 +69,7 @@ def _array(link: LinkWeights) -> np.ndarray:
     return link.array
 
 
-def _measure_storing(adapter: ModelAdapter) -> tuple[dict[str, float], dict[str, Any]]:
+def _measure_storing(adapter: TracedModel) -> tuple[dict[str, float], dict[str, Any]]:
     context = Context(adapter, [layer for layer in adapter.layers() if layer.is_default])
     technique = Weights()
     items = technique.plan(context)
@@ -93,7 +96,7 @@ def _measure_storing(adapter: ModelAdapter) -> tuple[dict[str, float], dict[str,
                     os.fsync(file.fileno())
 
     seconds = time_in_turn({"build": build, "copy_and_write": copy_and_write}, ROUNDS)
-    parameters = [tensor for name, tensor in parameters_of(adapter).items() if tensor.ndim >= 2 and "classifier" not in name]
+    parameters = [tensor for name, tensor in adapter.module.named_parameters() if tensor.ndim >= 2 and "classifier" not in name]
     num_raw = 4 * sum(tensor.numel() for tensor in parameters)
     kernels = sum(int(np.prod(_shape(link))) for link in links)
     details = {
@@ -109,12 +112,6 @@ def _measure_storing(adapter: ModelAdapter) -> tuple[dict[str, float], dict[str,
         "raw_weights": num_raw / num_stored,
     }
     return ratios, details
-
-
-def parameters_of(adapter: ModelAdapter) -> dict[str, torch.Tensor]:
-    """Return the parameters of the module behind an adapter."""
-    module: torch.nn.Module = getattr(adapter, "module")  # noqa: B009 - families without one cannot be measured
-    return dict(module.named_parameters())
 
 
 def _shape(link: LayerLink) -> tuple[int, ...]:

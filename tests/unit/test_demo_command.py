@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from precompute.commands import demo
 def test_demo_builds_numbers_then_the_teaching_network_then_pictures(is_quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, str | None, int | None]] = []
 
-    def note(arguments: object) -> int:
-        assert isinstance(getattr(arguments, "atlas", None), Path)
-        ran.append((arguments.spec, arguments.techniques, arguments.end_with))  # type: ignore[attr-defined]
+    def note(arguments: argparse.Namespace) -> int:
+        assert isinstance(arguments.atlas, Path)
+        ran.append((arguments.spec, arguments.techniques, arguments.end_with))
         return len(ran) % 2  # the first and the last fail
 
     monkeypatch.setattr("precompute.commands.build.run_build", note)
