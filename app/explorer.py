@@ -15,7 +15,8 @@ from app.explorer_weights import ExplorerWeights
 from app.partners import nested
 from app.summaries import page_links
 from app.thumbs import thumbnails
-from precompute.store.arrays import PartnerWeight, kernel_between
+from precompute.store.arrays import kernel_between
+from precompute.store.partners import PartnerWeight
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 

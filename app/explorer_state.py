@@ -16,7 +16,7 @@ from app.dependencies import check_unit
 from app.explorer_query import DEFAULT_TOP, MAX_UNFOLDED, NONE, UNIT_LISTS, Sign, UnitKey, UnitList, write_unit
 from app.query import Parameter, Query, finite_number
 from precompute.errors import UsageError
-from precompute.store.arrays import RANKINGS, Ranking
+from precompute.store.partners import RANKINGS, Ranking
 from precompute.store.records import Catalog
 
 MAX_TOP = 20

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from app.explorer_query import Sign, UnitKey
 from precompute.circuits.graph import MERGES
-from precompute.store.arrays import Direction, PartnerWeight, Ranking, links_of, ranked, weights_of
+from precompute.store.arrays import Direction, links_of, weights_of
+from precompute.store.partners import PartnerWeight, Ranking, ranked
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LinkRecord
 

@@ -45,8 +45,7 @@ def filters_of(reader: AtlasReader, layer: LayerRecord) -> Filters | None:
     found = reader.layer_artifact(layer, FILTERS)
     if found is None or found.blob_name is None:
         return None
-    sha256, _, extension = found.blob_name.partition(".")
-    array = open_array(reader.blobs.path(sha256, extension))
+    array = open_array(reader.blobs, found.blob_name.partition(".")[0])
     return None if array is None else Filters(array, found.payload, found.blob_name)
 
 

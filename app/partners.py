@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from app import urls
-from app.contexts import Partner
+from app.contexts import KernelLabel, ListedPartner, Partner
 from app.summaries import page_links
 from app.thumbs import thumbnails
-from precompute.store.arrays import Direction, PartnerWeight, strongest_partners
+from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
+from precompute.store.arrays import Direction
 from precompute.store.expanded import FoundKernel, Route, kernel_of
+from precompute.store.partners import PartnerWeight
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
 
+Kernel = NDArray[Any]
+Nested = list[list[float | None]]
 LARGEST_NESTED = 11  # a kernel of more rows or columns is given as the address of its picture
 
 
 def partners_of(
+    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, weights: Sequence[PartnerWeight]
+) -> list[Partner]:
+    """Return the first partners of a unit as parts of a page; the pictures of their kernels share one scale.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` where the partners feed the unit, `outputs` where it feeds them.
+        weights: The partners, strongest first.
+    """
+    return [Partner(**found) for found in fields_of(reader, catalog, layer, unit, direction, weights)]
+
+
+def listed_partners_of(
     reader: AtlasReader,
     catalog: Catalog,
     layer: LayerRecord,
@@ -30,8 +51,9 @@ def partners_of(
     first_rank: int = 1,
     route: Route | None = None,
     maximum: float | None = None,
-) -> list[Partner]:
-    """Return partners as parts of a page; the pictures of their kernels share one scale.
+    labels: Mapping[tuple[str, int], KernelLabel] | None = None,
+) -> list[ListedPartner]:
+    """Return some partners of a unit as parts of the page that lists all.
 
     Args:
         reader: The atlas.
@@ -39,11 +61,55 @@ def partners_of(
         layer: Layer of the unit.
         unit: The unit.
         direction: `inputs` where the partners feed the unit, `outputs` where it feeds them.
-        weights: The partners, strongest first.
+        weights: The partners.
         first_rank: Rank of the first of them.
         route: Only the paths over these layers.
         maximum: The weight with the full colour in the pictures; None for the largest of these.
+        labels: What the kernels look like, by layer and unit of the partner, where it is known already.
     """
+    found = fields_of(reader, catalog, layer, unit, direction, weights, first_rank, route, maximum)
+    if labels is None:
+        labels = _labels(weights, [fields["kernel"] for fields in found])
+    return [
+        ListedPartner(
+            **fields,
+            share=weight.share,
+            contribution=weight.contribution,
+            gross=weight.gross,
+            kernel_label=labels.get((weight.layer, weight.unit)),
+        )
+        for fields, weight in zip(found, weights, strict=True)
+    ]
+
+
+def _labels(weights: Sequence[PartnerWeight], kernels: Sequence[Nested | str | None]) -> dict[tuple[str, int], KernelLabel]:
+    """Return what kernels look like: those that are large enough to look like anything, all of one size at once."""
+    by_shape: dict[tuple[int, int], list[int]] = {}
+    for place, kernel in enumerate(kernels):
+        if isinstance(kernel, list):
+            by_shape.setdefault((len(kernel), len(kernel[0])), []).append(place)
+    found: dict[tuple[str, int], KernelLabel] = {}
+    for shape, places in by_shape.items():
+        if min(shape) < SMALLEST_SIDE:
+            continue
+        for place, label in zip(places, label_kernels(np.array([kernels[place] for place in places])), strict=True):
+            if label is not None:
+                found[weights[place].layer, weights[place].unit] = KernelLabel(**asdict(label))
+    return found
+
+
+def fields_of(
+    reader: AtlasReader,
+    catalog: Catalog,
+    layer: LayerRecord,
+    unit: int,
+    direction: Direction,
+    weights: Sequence[PartnerWeight],
+    first_rank: int = 1,
+    route: Route | None = None,
+    maximum: float | None = None,
+) -> list[dict[str, Any]]:
+    """Return the fields of `Partner` for partners; see `listed_partners_of`."""
     units: dict[str, list[int]] = {}
     for weight in weights:
         units.setdefault(weight.layer, []).append(weight.unit)
@@ -53,7 +119,7 @@ def partners_of(
         maximum = max((float(abs(found.kernel).max()) for found in kernels if found is not None), default=0.0) or 1.0
     scale = Scale(maximum, route)
     return [
-        _partner(catalog, (layer.name, unit), direction, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))
+        _fields(catalog, (layer.name, unit), direction, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))
         for rank, (weight, kernel) in enumerate(zip(weights, kernels, strict=True), start=first_rank)
     ]
 
@@ -71,16 +137,6 @@ class Scale:
     route: Route | None = None
 
 
-def strongest(
-    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, units: Sequence[int], direction: Direction, limit: int
-) -> dict[int, list[PartnerWeight]]:
-    """Return the strongest partners of some units over all partner layers."""
-    return {unit: strongest_partners(reader, catalog, layer, unit, direction, limit) for unit in units}
-
-
-Kernel = NDArray[Any]
-
-
 def _kernel(
     reader: AtlasReader,
     catalog: Catalog,
@@ -95,7 +151,7 @@ def _kernel(
     return kernel_of(reader, catalog, source, target, route)
 
 
-def nested(kernel: Kernel | None) -> list[list[float | None]] | None:
+def nested(kernel: Kernel | None) -> Nested | None:
     """Return a kernel as nested lists, rounded to what a 32-bit number holds; None where it is missing or large."""
     if kernel is None:
         return None
@@ -105,7 +161,7 @@ def nested(kernel: Kernel | None) -> list[list[float | None]] | None:
     return [[float(f"{value:.7g}") for value in row] for row in square.tolist()]
 
 
-def _partner(
+def _fields(
     catalog: Catalog,
     unit: tuple[str, int],
     direction: Direction,
@@ -114,25 +170,24 @@ def _partner(
     scale: Scale,
     rank: int,
     thumbnail: str | None,
-) -> Partner:
+) -> dict[str, Any]:
     model_id = catalog.model.id
     other = (weight.layer, weight.unit)
     source, target = (other, unit) if direction == "inputs" else (unit, other)
     kernel = None if found is None else found.kernel
     image = None if kernel is None else urls.kernel(model_id, source, target, scale.maximum, scale.route)
     shape = None if kernel is None else list(kernel.shape)
-    return Partner(
-        layer=weight.layer,
-        unit=weight.unit,
-        norm=weight.norm,
-        sum=weight.sum,
-        exact=None if found is None else found.is_exact,
-        kernel_shape=shape,
-        kernel=nested(kernel) or image,
-        image=image,
-        thumbnail=thumbnail,
-        rank=rank,
-        links=page_links(
-            urls.unit(model_id, *other), weights=urls.weights(model_id, *other), layer=urls.layer(model_id, other[0])
-        ),
-    )
+    page = urls.unit(model_id, *other)
+    return {
+        "layer": weight.layer,
+        "unit": weight.unit,
+        "norm": weight.norm,
+        "sum": weight.sum,
+        "exact": None if found is None else found.is_exact,
+        "kernel_shape": shape,
+        "kernel": nested(kernel) or image,
+        "image": image,
+        "thumbnail": thumbnail,
+        "rank": rank,
+        "links": page_links(page, weights=f"{page}/weights", layer=urls.layer(model_id, other[0])),
+    }

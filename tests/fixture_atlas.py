@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from precompute.bench.synthetic_atlas import picture
 from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
@@ -97,18 +98,6 @@ def _npy(array: NDArray[Any]) -> BlobData:
     return BlobData(buffer.getvalue(), "npy")
 
 
-def picture(generator: np.random.Generator, side: int = SIDE) -> NDArray[np.uint8]:
-    """Return a coloured grating with a blob in it."""
-    y, x = np.mgrid[0:side, 0:side] / side
-    angle, wave, phase = generator.uniform(0, np.pi), generator.uniform(2, 9), generator.uniform(0, 6)
-    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * wave * (x * np.cos(angle) + y * np.sin(angle)) + phase)
-    centre = generator.uniform(0.25, 0.75, 2)
-    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 0.03)
-    first, second, third = generator.uniform(20, 235, (3, 3))
-    mixed = stripes[..., None] * first + (1 - stripes[..., None]) * second
-    return (mixed * (1 - blob[..., None]) + blob[..., None] * third).astype(np.uint8)
-
-
 def _write_images(writer: AtlasWriter, generator: np.random.Generator) -> None:
     credit = {"source": "made.png", "title": "Gratings", "author": "The tests", "licence": "CC0", "url": ""}
     writer.upsert(
@@ -129,7 +118,7 @@ def _write_images(writer: AtlasWriter, generator: np.random.Generator) -> None:
                 "source": "made.png",
                 "width": SIDE,
                 "height": SIDE,
-                "blob_sha256": writer.put_blob(_webp(picture(generator))),
+                "blob_sha256": writer.put_blob(_webp(picture(generator, SIDE))),
                 "input_key": "input-fixture",
             }
         )
@@ -371,7 +360,7 @@ class _Model:
                 payload |= _judged(index, position, self.generator)
                 if facet is not None:
                     payload["facet"] = facet
-            blob = _webp(picture(self.generator))
+            blob = _webp(picture(self.generator, SIDE))
             yield Artifact(layer.name, index, "feature_visualization", "visualization", position, payload, blob)
             if self.number == 0 and position == 0:
                 yield UnitMetric(layer.name, index, "picture_reached_ratio", reached)

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app import urls
-from app.contexts import Histogram, Links, Provenance, Scores, UnitPage, Visualization, Weights
+from app.contexts import Histogram, Links, Partner, Provenance, Scores, UnitPage, Visualization, Weights
 from app.dependencies import Visit
 from app.examples import examples_of
 from app.filters import filter_picture, filters_of
-from app.partners import partners_of, strongest
+from app.partners import partners_of
 from app.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.twins import Page
+from precompute.store.arrays import Direction
+from precompute.store.partners import all_partners
 from precompute.store.records import ArtifactRecord, RunRecord
 
 NUM_PARTNERS = 10
@@ -54,13 +56,12 @@ def build_unit(visit: Visit) -> UnitPage:
 
 
 def _weights(visit: Visit) -> Weights:
-    reader, catalog, layer, unit = visit.reader, visit.catalog, visit.layer, visit.unit
-    inputs = strongest(reader, catalog, layer, [unit], "inputs", NUM_PARTNERS)[unit]
-    outputs = strongest(reader, catalog, layer, [unit], "outputs", NUM_PARTNERS)[unit]
-    return Weights(
-        inputs=partners_of(reader, catalog, layer, unit, "inputs", inputs),
-        outputs=partners_of(reader, catalog, layer, unit, "outputs", outputs),
-    )
+    return Weights(inputs=_strongest(visit, "inputs"), outputs=_strongest(visit, "outputs"))
+
+
+def _strongest(visit: Visit, direction: Direction) -> list[Partner]:
+    place = (visit.reader, visit.catalog, visit.layer, visit.unit, direction)
+    return partners_of(*place, all_partners(*place).take(slice(NUM_PARTNERS)).rows())
 
 
 def _pending(has_metrics: bool, has_examples: bool, has_pictures: bool, has_weights: bool) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import cast
 
 import numpy as np
 
 from app import urls
-from app.contexts import Context, ExplorerPage, KernelFacet, KernelLabel, ListedPartner, PartnersPage, RouteRow, Routes
+from app.contexts import Context, ExplorerPage, KernelFacet, ListedPartner, PartnersPage, RouteRow, Routes
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import Explorer
@@ -16,16 +15,16 @@ from app.explorer_query import MAX_UNFOLDED, query_of
 from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
 from app.kernel_views import KINDS, KernelView, kernel_view
 from app.pages.units import build_links
-from app.partners import partners_of
+from app.partners import listed_partners_of
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
 from app.thumbs import layer_thumbnails
 from app.twins import Page
-from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
 from precompute.errors import UnknownName, UsageError
-from precompute.store.arrays import Direction, PartnerWeight, Ranking, all_partners, count_for_most, ranked
+from precompute.store.arrays import Direction
 from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
+from precompute.store.partners import Partners, PartnerWeight, Ranking, all_partners
 
 DEFAULT_LIMIT = 50
 VIEWS = ("table", "kernels")
@@ -106,7 +105,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     scope |= {"direction": direction, "route": urls.route_text(route)}
     place = decode_cursor(scope, query.text("after"), (int,))
     start = 0 if place is None else max(0, int(place[0]))
-    items = _items(visit, direction, partners[start : start + limit], start + 1, together, route)
+    items = _items(visit, direction, partners.take(slice(start, start + limit)).rows(), start + 1, together, route)
     following = None
     if start + limit < len(partners):
         values = query.values | {"after": encode_cursor(scope, [start + limit])}
@@ -125,7 +124,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         reach=reach,
         is_expanded=is_expanded,
         routes=routes_of(visit, direction, partner_layer) if is_expanded and partner_layer is not None else None,
-        num_for_90_percent=count_for_most(one for one in everyone if is_expanded or one.layer in neighbours),
+        num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
         view=query.choice("view", "table") or "table",
         thumbnail=layer_thumbnails(visit.reader, visit.catalog, layer, [unit]).get(unit),
@@ -165,16 +164,17 @@ def _together(visit: Visit, direction: Direction, layers: list[str], route: Rout
 
 
 def _listed(
-    visit: Visit, everyone: list[PartnerWeight], together: KernelView | None, partner_layer: str | None
-) -> tuple[list[PartnerWeight], dict[str, str | None]]:
+    visit: Visit, everyone: Partners, together: KernelView | None, partner_layer: str | None
+) -> tuple[Partners, dict[str, str | None]]:
     """Return the partners that pass the filters, in the order asked for, and what a place among them is valid for."""
     sign, kind = read_sign(visit.query), visit.query.choice("kind")
     ranking = cast("Ranking", visit.query.choice("sort", "norm"))
-    partners = _signed([one for one in everyone if partner_layer in (None, one.layer)], sign)
+    partners = (everyone if partner_layer is None else everyone.of_layers([partner_layer])).of_sign(sign)
     if kind is not None and together is not None:
-        partners = [one for one in partners if together.kinds.get((one.layer, one.unit)) == kind]
+        kinds = together.kinds
+        partners = partners.take(np.array([kinds.get((one.layer, one.unit)) == kind for one in partners.rows()], bool))
     if ranking != "norm":
-        partners = ranked(partners, ranking, is_ascending=ranking == "sum" and sign == "-")
+        partners = partners.ranked(ranking, is_ascending=ranking == "sum" and sign == "-")
     return partners, {"unit": visit.address, "layer": partner_layer, "sign": sign, "sort": ranking, "kind": kind}
 
 
@@ -186,7 +186,7 @@ def _items(
     together: KernelView | None,
     route: Route | None,
 ) -> list[ListedPartner]:
-    found = partners_of(
+    return listed_partners_of(
         visit.reader,
         visit.catalog,
         visit.layer,
@@ -196,17 +196,8 @@ def _items(
         first_rank=first_rank,
         route=route,
         maximum=None if together is None or visit.query.choice("scale") == "each" else together.maximum,
+        labels=None if together is None else together.labels,
     )
-    return [
-        ListedPartner(
-            **partner.model_dump(),
-            share=weight.share,
-            contribution=weight.contribution,
-            gross=weight.gross,
-            kernel_label=_label(partner.kernel) if together is None else together.labels.get((weight.layer, weight.unit)),
-        )
-        for partner, weight in zip(found, listed, strict=True)
-    ]
 
 
 def _facets(visit: Visit, together: KernelView | None) -> list[KernelFacet]:
@@ -232,13 +223,6 @@ def _facets(visit: Visit, together: KernelView | None) -> list[KernelFacet]:
     ]
 
 
-def _label(kernel: list[list[float | None]] | str | None) -> KernelLabel | None:
-    if not isinstance(kernel, list) or len(kernel) < SMALLEST_SIDE:
-        return None
-    label = label_kernels(np.array([kernel], np.float64))[0]
-    return None if label is None else KernelLabel(**asdict(label))
-
-
 def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Route | None:
     text = visit.query.text("route")
     if text and partner_layer is None:
@@ -249,11 +233,11 @@ def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Rou
     return read_route(visit.reader, visit.catalog, text, *ends)
 
 
-def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: Route | None) -> list[PartnerWeight]:
+def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: Route | None) -> Partners:
     """Return every partner, by norm; those of the unit that was asked for last are kept."""
     kept = visit.reader.kept(visit.revision)
     key = ("partners", visit.address, direction, partner_layer, route)
-    latest: dict[object, list[PartnerWeight]] = kept.get("latest partners", {})
+    latest: dict[object, Partners] = kept.get("latest partners", {})
     if key not in latest:
         if partner_layer is None:
             found = all_partners(visit.reader, visit.catalog, visit.layer, visit.unit, direction)
@@ -286,12 +270,6 @@ def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:
         )
     rows.sort(key=lambda row: -(row.norm or 0.0))
     return Routes(items=rows, total=count)
-
-
-def _signed(partners: list[PartnerWeight], sign: str | None) -> list[PartnerWeight]:
-    if sign is None:
-        return partners
-    return [partner for partner in partners if (partner.sum > 0 if sign == "+" else partner.sum < 0)]
 
 
 PAGES = (

@@ -22,12 +22,14 @@ class BenchOptions:
         model: The specification of the model that `featurevis` renders.
         layers: Of that model; none for the bench's own choice.
         is_flat: Whether `featurevis` also measures one job of 10,000 pictures.
+        is_million: Whether `weights` also measures pages of an atlas of a million units.
     """
 
     atlas: Path
     model: str = "timm:tf_efficientnet_lite0@pip"
     layers: tuple[str, ...] = ()
     is_flat: bool = False
+    is_million: bool = False
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:

@@ -5,6 +5,9 @@
 `autograd`         All weights of all units of a layer over two layers, composed, against one call of autograd for each unit.
 `path_budget`      200 milliseconds against the strongest path over twelve layers, asked for the first time.
 `raw_weights`      The bytes of all arrays as raw float32 numbers against what is stored.
+`page_budget`      30 milliseconds against the 95th percentile of any list of partners, first or last page, HTML or JSON, from a
+                   server with an atlas of 21,008 units; `served_path_budget` likewise against the slowest of twenty paths.
+`million`          With `--million`: the 95th percentiles of that atlas against those of one of a million units, the worst kind.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import torch
 from torch.nn import functional as F
 
 from precompute.bench.machine import BenchOptions, describe_machine, ratio, time_in_turn
+from precompute.bench.partner_pages import measure_pages
 from precompute.circuits.expand import expand_inputs
 from precompute.circuits.graph import MERGES, Link, Node, WeightGraph
 from precompute.circuits.paths import StepWeights, strongest_paths, weigh
@@ -40,7 +44,7 @@ PATH_BUDGET = 0.2
 SPEC = "timm:tf_efficientnet_lite0@pip"
 
 
-def measure(_options: BenchOptions) -> dict[str, Any]:
+def measure(options: BenchOptions) -> dict[str, Any]:
     """Return ratios (larger is better) and details, as JSON."""
     tune_process(num_threads=1)
     adapter = load_model(SPEC)
@@ -50,9 +54,15 @@ def measure(_options: BenchOptions) -> dict[str, Any]:
     graph = graph_of(adapter)
     composed, composed_details = _measure_composing(adapter, graph)
     asked, asked_details = _measure_path(graph)
+    served, served_details = measure_pages(with_million=options.is_million)
     return {
-        "ratios": stored | composed | asked,
-        "details": {"model": SPEC} | stored_details | composed_details | asked_details | describe_machine("torch", "timm"),
+        "ratios": stored | composed | asked | served,
+        "details": {"model": SPEC}
+        | stored_details
+        | composed_details
+        | asked_details
+        | served_details
+        | describe_machine("torch", "timm"),
     }
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
-from precompute.store.arrays import PartnerWeight, all_partners, kernel_between, weights_of
+from precompute.store.arrays import kernel_between, weights_of
 from precompute.store.expanded import expanded_partners, kernel_of, layers_in_reach
+from precompute.store.partners import Partners, all_partners
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 from precompute.store.user_db import now
@@ -75,8 +76,8 @@ def edge_numbers(
         catalog: The model.
         edges: Any edges, of this model or not.
     """
-    inputs: dict[UnitKey, list[PartnerWeight]] = {}
-    composed: dict[tuple[UnitKey, str], list[PartnerWeight]] = {}
+    inputs: dict[UnitKey, Partners] = {}
+    composed: dict[tuple[UnitKey, str], Partners] = {}
     found: dict[tuple[UnitKey, UnitKey], EdgeNumbers] = {}
     for edge in edges:
         source, target = edge.key
@@ -97,19 +98,20 @@ def _exists(catalog: Catalog, unit: UnitKey) -> bool:
     return layer is not None and unit[1] < layer.spec.num_units
 
 
-def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, inputs: list[PartnerWeight]) -> EdgeNumbers:
+def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, inputs: Partners) -> EdgeNumbers:
     link = catalog.link(source[0], target[0])
     if link is None:
         raise ValueError(f"{source[0]} and {target[0]} are not directly linked")
     if weights_of(reader, link) is None:
         return EdgeNumbers("not_built")
     num_inputs = len(inputs)
-    for rank, partner in enumerate(inputs, start=1):
-        if (partner.layer, partner.unit) == source:
-            kernel = kernel_between(reader, link, source[1], target[1])
-            return EdgeNumbers("direct", partner.norm, partner.sum, partner.share, rank, num_inputs, link.is_exact, kernel)
-    # Depthwise: each unit is linked to its own number alone, and to all others by a weight of exactly zero.
-    return EdgeNumbers("direct", 0.0, 0.0, 0.0, None, num_inputs, link.is_exact, None)
+    found = inputs.row(*source)
+    if found is None:
+        # Depthwise: each unit is linked to its own number alone, and to all others by a weight of exactly zero.
+        return EdgeNumbers("direct", 0.0, 0.0, 0.0, None, num_inputs, link.is_exact, None)
+    place, partner = found
+    kernel = kernel_between(reader, link, source[1], target[1])
+    return EdgeNumbers("direct", partner.norm, partner.sum, partner.share, place + 1, num_inputs, link.is_exact, kernel)
 
 
 def _expanded(
@@ -117,7 +119,7 @@ def _expanded(
     catalog: Catalog,
     source: UnitKey,
     target: UnitKey,
-    composed: dict[tuple[UnitKey, str], list[PartnerWeight]],
+    composed: dict[tuple[UnitKey, str], Partners],
 ) -> EdgeNumbers:
     """Return what the weights over the layers between say; `composed` holds the tables of earlier edges."""
     if source[0] not in layers_in_reach(reader, catalog, target[0], "inputs"):
@@ -127,9 +129,10 @@ def _expanded(
         if len(composed) >= MAX_EXPANDED:
             return EdgeNumbers("left_out")
         composed[key] = expanded_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs", source[0])
-    rank, weight = next((place, one) for place, one in enumerate(composed[key], start=1) if one.unit == source[1])
+    found = composed[key].row(*source)
     kernel = kernel_of(reader, catalog, source, target)
-    if kernel is None:
+    if kernel is None or found is None:
         return EdgeNumbers("not_linked")
-    numbers = (weight.norm, weight.sum, weight.share, rank, len(composed[key]))
+    place, weight = found
+    numbers = (weight.norm, weight.sum, weight.share, place + 1, len(composed[key]))
     return EdgeNumbers("expanded", *numbers, kernel.is_exact, kernel.kernel)

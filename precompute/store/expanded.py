@@ -17,15 +17,11 @@ from precompute.circuits.graph import MERGES, Link, Node, WeightGraph
 from precompute.errors import AtlasError
 from precompute.store.arrays import (
     Direction,
-    PartnerTable,
-    PartnerWeight,
     kernel_between,
     kernels_of,
-    ranked,
-    spreads_of,
-    table_of_kernels,
     weights_of,
 )
+from precompute.store.partners import Partners, PartnerTable, join, spreads_of, table_of_kernels
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
@@ -188,10 +184,9 @@ def expanded_partners(
     direction: Direction,
     other: str,
     route: Route | None = None,
-) -> list[PartnerWeight]:
+) -> Partners:
     """Return every unit of a layer any number of layers away as a partner, strongest norm first; see `expanded_table`."""
-    table, _ = expanded_table(reader, catalog, layer, unit, direction, other, route)
-    return ranked(table.partners(float(table.squares.sum())), "norm")
+    return join([expanded_table(reader, catalog, layer, unit, direction, other, route)[0]])
 
 
 def kernel_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
 )
 _THUMB_EXAMPLES = 4
 STALE_SECONDS = 30.0
+SETTLED_NS = 1_000_000_000
 
 # The queries of every unit page, put together once: building them costs as much as running them.
 _UNITS: BindParameter[Any] = bindparam("units", expanding=True)
@@ -57,6 +59,21 @@ _PICTURES = (
         func.coalesce(func.json_extract(schema.artifact.c.payload, "$.sign"), "positive") == "positive",
     )
     .order_by(schema.artifact.c.unit_index, schema.artifact.c.position.desc())
+)
+_REVISION = select(schema.meta.c.value).where(schema.meta.c.key == "revision")
+_LABELS = select(schema.unit.c.unit_index, schema.unit.c.label).where(
+    schema.unit.c.layer_id == bindparam("layer"), schema.unit.c.unit_index.in_(_UNITS)
+)
+_METRICS = select(schema.unit_metric).where(
+    schema.unit_metric.c.layer_id == bindparam("layer"), schema.unit_metric.c.unit_index.in_(_UNITS)
+)
+_UNIT_ARTIFACTS = _ARTIFACTS.where(
+    schema.artifact.c.layer_id == bindparam("layer"), schema.artifact.c.unit_index == bindparam("unit")
+).order_by(schema.artifact.c.kind, schema.artifact.c.position)
+_CHOSEN_STIMULI = _STIMULI.where(
+    schema.stimulus.c.dataset_id == bindparam("dataset"),
+    schema.stimulus.c.input_key == bindparam("input"),
+    schema.stimulus.c.stimulus_index.in_(bindparam("indices", expanding=True)),
 )
 _STRONGEST_EXAMPLES = select(
     schema.artifact.c.unit_index,
@@ -85,6 +102,9 @@ class AtlasReader:
         self.file_id = database_path(atlas).stat().st_ino
         self._kept: tuple[str, dict[Any, Any]] = ("", {})
         self._recent: dict[Any, tuple[str, float, Any]] = {}
+        database = str(database_path(atlas))
+        self._files = (database, f"{database}-wal")
+        self._revision: tuple[tuple[tuple[int, int], ...], str] = ((), "")
 
     def close(self) -> None:
         """Close the database."""
@@ -114,8 +134,26 @@ class AtlasReader:
 
     def revision(self) -> str:
         """Return a text that changes whenever anything in the atlas changes."""
-        rows = self.all(select(schema.meta.c.value).where(schema.meta.c.key == "revision"))
-        return f"{self.file_id}-{rows[0]['value'] if rows else 0}"
+        written = self._written()
+        if written == self._revision[0]:
+            return self._revision[1]
+        rows = self.all(_REVISION)
+        found = f"{self.file_id}-{rows[0]['value'] if rows else 0}"
+        # What was written just now may be written again within the same tick of the clock that stamps files.
+        if time.time_ns() - max((moment for moment, _ in written), default=0) > SETTLED_NS:
+            self._revision = (written, found)
+        return found
+
+    def _written(self) -> tuple[tuple[int, int], ...]:
+        """Return when the database and its log were last written, in nanoseconds, and how long they are."""
+        found: list[tuple[int, int]] = []
+        for path in self._files:
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:  # the log comes and goes
+                continue
+            found.append((status.st_mtime_ns, status.st_size))
+        return tuple(found)
 
     def kept(self, revision: str) -> dict[Any, Any]:
         """Return a dictionary for answers that stay right until the atlas changes."""
@@ -211,17 +249,12 @@ class AtlasReader:
 
     def labels(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, str | None]:
         """Return the labels of some units of a layer; units without a row are left out."""
-        table = schema.unit
-        query = select(table.c.unit_index, table.c.label).where(
-            table.c.layer_id == layer.row, table.c.unit_index.in_(list(units))
-        )
-        return {row["unit_index"]: row["label"] for row in self.all(query)}
+        return {row["unit_index"]: row["label"] for row in self.all(_LABELS, layer=layer.row, units=list(units))}
 
     def metrics(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, dict[str, float | None]]:
         """Return the metrics of some units of a layer."""
-        table = schema.unit_metric
         found: dict[int, dict[str, float | None]] = {}
-        for row in self.all(select(table).where(table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)))):
+        for row in self.all(_METRICS, layer=layer.row, units=list(units)):
             found.setdefault(row["unit_index"], {})[row["metric"]] = row["value"]
         return found
 
@@ -235,11 +268,7 @@ class AtlasReader:
 
     def artifacts(self, layer: LayerRecord, unit: int) -> list[ArtifactRecord]:
         """Return all artifacts about a unit, in their order."""
-        table = schema.artifact
-        query = _ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == unit).order_by(
-            table.c.kind, table.c.position
-        )
-        return [artifact_of_row(row) for row in self.all(query)]
+        return [artifact_of_row(row) for row in self.all(_UNIT_ARTIFACTS, layer=layer.row, unit=unit)]
 
     def layer_artifact(self, layer: LayerRecord, kind: str) -> ArtifactRecord | None:
         """Return the artifact of a kind about a whole layer, or None where there is none."""
@@ -290,13 +319,8 @@ class AtlasReader:
 
     def stimuli(self, model: ModelRecord, indices: Iterable[int]) -> dict[int, StimulusRecord]:
         """Return images of a model's dataset by their index."""
-        table = schema.stimulus
-        query = _STIMULI.where(
-            table.c.dataset_id == model.dataset_id,
-            table.c.input_key == model.input_key,
-            table.c.stimulus_index.in_(sorted(set(indices))),
-        )
-        return {row["stimulus_index"]: stimulus_of_row(row) for row in self.all(query)}
+        values = {"dataset": model.dataset_id, "input": model.input_key, "indices": sorted(set(indices))}
+        return {row["stimulus_index"]: stimulus_of_row(row) for row in self.all(_CHOSEN_STIMULI, **values)}
 
     def stimulus(self, stimulus_id: int) -> StimulusRecord | None:
         """Return the image of that id, or None where there is none."""

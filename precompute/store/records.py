@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -112,8 +112,25 @@ class Catalog:
         return self._links_by_ends.get((source, target))
 
     @cached_property
+    def links_by_target(self) -> Mapping[str, Sequence[LinkRecord]]:
+        """Return the links into each layer, by its name; layers without are left out."""
+        return _grouped((link.target, link) for link in self.links)
+
+    @cached_property
+    def links_by_source(self) -> Mapping[str, Sequence[LinkRecord]]:
+        """Return the links out of each layer, by its name; layers without are left out."""
+        return _grouped((link.source, link) for link in self.links)
+
+    @cached_property
     def _links_by_ends(self) -> dict[tuple[str, str], LinkRecord]:
         return {(link.source, link.target): link for link in self.links}
+
+
+def _grouped(pairs: Iterable[tuple[str, LinkRecord]]) -> dict[str, list[LinkRecord]]:
+    found: dict[str, list[LinkRecord]] = {}
+    for name, link in pairs:
+        found.setdefault(name, []).append(link)
+    return found
 
 
 @dataclass(frozen=True)

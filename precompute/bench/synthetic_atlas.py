@@ -1,6 +1,7 @@
 """An atlas as large as that of EfficientNet-Lite0 (49 layers, 21,008 units), made up, to measure how fast pages are.
 
-python -m tests.synthetic_atlas FOLDER [--images DIR]
+`python -m precompute.bench.synthetic_atlas FOLDER` makes it; `--copies 48` chains 48 such networks to one of a million units.
+The copies share the arrays and pictures of the first, so that the files stay small; every row of the database is there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import json
 import sqlite3
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sqlalchemy import Column, ColumnElement, Connection, Table, literal, select
 
 from precompute.domain import BlobData, Placement
 from precompute.store import schema
+from precompute.store.engine import open_writer
 from precompute.store.writer import AtlasWriter
-from tests.fixture_atlas import picture
 
 SIDE = 224
 NUM_STIMULI = 2000
@@ -62,8 +65,15 @@ def plan_layers() -> list[Layer]:
     return layers
 
 
-def make_synthetic_atlas(folder: Path, images: Path | None, seed: int = 0) -> int:
-    """Write the atlas and return how many units it has."""
+def make_synthetic_atlas(folder: Path, images: Path | None = None, *, num_copies: int = 1, seed: int = 0) -> int:
+    """Write the atlas and return how many units it has.
+
+    Args:
+        folder: Where; must not hold an atlas.
+        images: Photographs to cut the images from; gratings otherwise.
+        num_copies: How many such networks come one after the other.
+        seed: Of everything that is drawn.
+    """
     generator = np.random.default_rng(seed)
     writer = AtlasWriter(folder)
     layers = plan_layers()
@@ -71,15 +81,85 @@ def make_synthetic_atlas(folder: Path, images: Path | None, seed: int = 0) -> in
     _write_model(writer, layers)
     pictures = [writer.put_blob(_webp(stimuli[int(place)] if images else picture(generator, 128))) for place in range(300)]
     _write_links(writer, layers, generator)
-    writer.engine.dispose()
+    bridge = writer.put_blob(_array(generator, (layers[0][1], layers[-1][1], 1, 1)))
+    writer.close()
     connection = sqlite3.connect(folder / "atlas.db")
     for number, layer in enumerate(layers, start=1):
         _write_units(connection, number, layer, pictures, generator)
     connection.execute("UPDATE meta SET value = '7' WHERE key = 'revision'")
     connection.commit()
+    connection.close()
+    if num_copies > 1:
+        _copy(folder, len(layers), num_copies, bridge)
+    connection = sqlite3.connect(folder / "atlas.db")
     connection.execute("ANALYZE")
     connection.close()
-    return sum(layer[1] for layer in layers)
+    return num_copies * sum(layer[1] for layer in layers)
+
+
+def _copy(folder: Path, num_layers: int, num_copies: int, bridge: str) -> None:
+    """Write the copies of a network, each behind the one before.
+
+    Args:
+        folder: With everything about the first.
+        num_layers: Of the first.
+        num_copies: How many there are in the end, with the first.
+        bridge: Name of the array of weights from the last layer of one to the first of the next.
+    """
+    tables = (schema.unit, schema.unit_metric, schema.artifact, schema.top_stimulus, schema.task)
+    engine = open_writer(folder)
+    with engine.begin() as connection:
+        # An index that is made at the end is sorted once; one that follows every row is written all over, every time.
+        for index in (found for table in tables for found in table.indexes):
+            index.drop(connection)
+        for copy in range(1, num_copies):
+            shift = copy * num_layers
+            layer, link = schema.layer.c, schema.layer_link.c
+            shifted = {
+                layer.id: layer.id + shift,
+                layer.name: literal(f"copy{copy}.") + layer.name,
+                layer.position: layer.position + shift,
+            }
+            _insert_again(connection, schema.layer, shifted, layer.id <= num_layers)
+            ends = {end: end + shift for end in (link.source_layer_id, link.target_layer_id)}
+            _insert_again(connection, schema.layer_link, ends, link.target_layer_id <= num_layers)
+            between = {"source_layer_id": shift, "target_layer_id": shift + 1, "is_exact": 1, "kernel_shape": [1, 1]}
+            placed = {"placement": asdict(Placement(1, (0, 0))), "layout": "full", "blob_sha256": bridge}
+            connection.execute(schema.layer_link.insert(), between | placed)
+            for table in tables:
+                _insert_again(connection, table, {table.c.layer_id: table.c.layer_id + shift}, table.c.layer_id <= num_layers)
+        for index in (found for table in tables for found in table.indexes):
+            index.create(connection)
+        model = schema.model
+        connection.execute(
+            model.update().values(num_layers=model.c.num_layers * num_copies, num_units=model.c.num_units * num_copies)
+        )
+    engine.dispose()
+
+
+def _insert_again(
+    connection: Connection, table: Table, shifted: Mapping[Column[Any], ColumnElement[Any]], which: ColumnElement[bool]
+) -> None:
+    values = [shifted.get(column, column) for column in table.c]
+    connection.execute(table.insert().from_select(list(table.c), select(*values).where(which)))
+
+
+def picture(generator: np.random.Generator, side: int) -> NDArray[np.uint8]:
+    """Return a coloured grating with a blob in it, uint8 `[height, width, rgb]`."""
+    y, x = np.mgrid[0:side, 0:side] / side
+    angle, wave, phase = generator.uniform(0, np.pi), generator.uniform(2, 9), generator.uniform(0, 6)
+    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * wave * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    centre = generator.uniform(0.25, 0.75, 2)
+    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 0.03)
+    first, second, third = generator.uniform(20, 235, (3, 3))
+    mixed = stripes[..., None] * first + (1 - stripes[..., None]) * second
+    return (mixed * (1 - blob[..., None]) + blob[..., None] * third).astype(np.uint8)
+
+
+def _array(generator: np.random.Generator, shape: tuple[int, ...]) -> BlobData:
+    buffer = io.BytesIO()
+    np.save(buffer, generator.normal(0, 0.1, shape).astype(np.float32))
+    return BlobData(buffer.getvalue(), "npy")
 
 
 def _webp(pixels: NDArray[np.uint8]) -> BlobData:
@@ -169,9 +249,7 @@ def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.
         for source in inputs:
             is_diagonal = operation == "depthwise"
             shape = (units, 5, 5) if is_diagonal else (units, sizes[source], 1, 1)
-            array = generator.normal(0, 0.1, shape).astype(np.float32)
-            buffer = io.BytesIO()
-            np.save(buffer, array)
+            array = _array(generator, shape)
             row = {
                 "source_layer_id": numbers[source],
                 "target_layer_id": numbers[name],
@@ -180,9 +258,7 @@ def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.
                 "placement": asdict(Placement(max(1, sides[source] // side), (-(shape[-2] // 2), -(shape[-1] // 2)))),
             }
             layout = "diagonal" if is_diagonal else "full"
-            writer.upsert(
-                schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(BlobData(buffer.getvalue(), "npy"))}]
-            )
+            writer.upsert(schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(array)}])
 
 
 def _write_units(
@@ -242,9 +318,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=Path, help="photographs to cut the images from; gratings otherwise")
+    parser.add_argument(
+        "--copies", type=int, default=1, help="how many such networks come one after the other: 48 for a million units"
+    )
     arguments = parser.parse_args()
     started = time.perf_counter()
-    units = make_synthetic_atlas(arguments.folder, arguments.images)
+    units = make_synthetic_atlas(arguments.folder, arguments.images, num_copies=arguments.copies)
     print(f"{units} units in {time.perf_counter() - started:.0f} s")
 
 
