@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
+from app.contexts import PartnersPage
+
+MAX_OFFERED = 200
+"""Layers that a list to choose from holds: a network of two thousand would double the size of every page."""
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with a few significant digits, a real minus sign, and a dash for what is missing.
@@ -188,6 +193,14 @@ def without(query: dict[str, str], *names: str) -> dict[str, str]:
     return {key: value for key, value in query.items() if key not in names}
 
 
+def far_layers(page: PartnersPage) -> list[str]:
+    """Return the layers beyond those next to a unit that a list offers, the nearest first, and the one that was chosen."""
+    chosen = page.query.get("layer")
+    nearest = page.reach[::-1] if page.direction == "inputs" else page.reach
+    far = [name for name in nearest if name not in page.layers]
+    return [name for place, name in enumerate(far) if place < MAX_OFFERED or name == chosen]
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "count": count,
@@ -208,5 +221,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "tail": tail,
     "head": head,
     "runs": runs,
+    "far_layers": far_layers,
     "metric_groups": metric_groups,
 }

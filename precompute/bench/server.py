@@ -35,12 +35,19 @@ class Client:
         Raises:
             AtlasError: The answer is not 200.
         """
-        self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
-        answer = self._connection.getresponse()
+        try:
+            answer = self._get(address)
+        except ConnectionError:  # the server hangs up on who was silent for some seconds
+            self._connection.close()
+            answer = self._get(address)
         body = answer.read()
         if answer.status != 200:
             raise AtlasError(f"{address} answered {answer.status}")
         return body
+
+    def _get(self, address: str) -> http.client.HTTPResponse:
+        self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
+        return self._connection.getresponse()
 
     def read(self, address: str) -> dict[str, Any]:
         """Return the JSON of an answer.

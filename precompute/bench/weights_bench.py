@@ -7,7 +7,7 @@
 `raw_weights`      The bytes of all arrays as raw float32 numbers against what is stored.
 `page_budget`      30 milliseconds against the 95th percentile of any list of partners, first or last page, HTML or JSON, from a
                    server with an atlas of 21,008 units; `served_path_budget` likewise against the slowest of twenty paths.
-`million`          With `--million`: the 95th percentiles of that atlas against those of one of a million units, the worst kind.
+`million`          With `--million`: the medians of that atlas against those of one of a million units, the worst kind of page.
 """
 
 from __future__ import annotations

@@ -74,6 +74,17 @@ class WeightGraph:
             found.setdefault(link.target, []).append(link)
         return found
 
+    @cached_property
+    def _before(self) -> dict[str, list[str]]:
+        return {target: [link.source for link in links] for target, links in self._into.items()}
+
+    @cached_property
+    def _after(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for link in self.links:
+            found.setdefault(link.source, []).append(link.target)
+        return found
+
     def links_into(self, target: str, source: str | None = None) -> list[Link]:
         """Return the links into a layer that paths may take: those from layers with parameters, and those from `source`.
 
@@ -116,22 +127,20 @@ class WeightGraph:
 
     def layers_before(self, target: str) -> list[str]:
         """Return every layer that a path to `target` begins at, in order of execution."""
-        found: set[str] = set()
-        pending = [target]
-        while pending:
-            for link in self._into.get(pending.pop(), []):
-                if link.source not in found:
-                    found.add(link.source)
-                    pending.append(link.source)
-        return sorted(found, key=self.order.__getitem__)
+        return self._reached(target, self._before)
 
     def layers_after(self, source: str) -> list[str]:
         """Return every layer that a path from `source` ends at, in order of execution."""
-        found: set[str] = {source}
-        for name in self.order:
-            if any(link.source in found for link in self._into.get(name, [])):
-                found.add(name)
-        return sorted(found - {source}, key=self.order.__getitem__)
+        return self._reached(source, self._after)
+
+    def _reached(self, start: str, neighbours: Mapping[str, Sequence[str]]) -> list[str]:
+        found: set[str] = set()
+        pending = [start]
+        while pending:
+            fresh = [name for name in neighbours.get(pending.pop(), ()) if name not in found]
+            found.update(fresh)
+            pending += fresh
+        return sorted(found, key=self.order.__getitem__)
 
     def routes(self, source: str, target: str, limit: int) -> tuple[list[tuple[str, ...]], int]:
         """Return the ways from one layer to another, as the layers between, the shortest first, and how many there are.

@@ -96,3 +96,12 @@ def test_page_without_scripts_lists_the_ways(client: TestClient, ends: tuple[str
     page = client.get(f"/models/tiny_a/{target}/1/weights?direction=inputs&layer={source}").text
     assert "Composed over all layers between" in page
     assert "Farther away" in page
+
+
+def test_only_the_nearest_of_many_layers_are_offered_and_the_chosen_one() -> None:
+    names = [f"layer{place}" for place in range(500)]
+    page = PartnersPage.model_construct(direction="inputs", layers=["layer499"], reach=names, query={"layer": "layer3"})
+    offered = far_layers(page)
+    assert offered == [*reversed(names[299:499]), "layer3"]
+    page = PartnersPage.model_construct(direction="outputs", layers=["layer0"], reach=names, query={})
+    assert far_layers(page) == names[1:201]
