@@ -14,6 +14,7 @@ Source: Voss et al., "Visualizing Weights", Distill, 2021, https://distill.pub/2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,28 +27,43 @@ from precompute.domain import Placement
 from precompute.errors import UsageError
 
 MAX_ELEMENTS = 40_000_000
-MAX_PRODUCTS = 20_000_000_000
+MAX_PRODUCTS = 12_000_000_000
 
 
-class _Budget:
-    """What may still be computed for one question: a server answers others meanwhile."""
+class _Work:
+    """Makes the arrays of one question. A dry run makes none: it counts what the question would cost, before anybody waits.
 
-    def __init__(self) -> None:
+    Args:
+        dtype: In which it is computed.
+        is_dry: Whether only to count.
+    """
+
+    def __init__(self, dtype: Any, *, is_dry: bool) -> None:
+        self.dtype = dtype
+        self.is_dry = is_dry
         self._left = MAX_PRODUCTS
 
-    def room(self, shape: tuple[int, ...], products: int, dtype: Any) -> Array:
-        """Return zeros of a shape, if there is room and time for them.
+    def spend(self, shape: tuple[int, ...], products: int) -> None:
+        """Count products and the elements of an array.
 
         Raises:
-            UsageError: There is not.
+            UsageError: They are more than a server may compute while others wait.
         """
         self._left -= products
-        if int(np.prod(shape)) > MAX_ELEMENTS or self._left < 0:
+        if math.prod(shape) > MAX_ELEMENTS or self._left < 0:
             raise UsageError(
                 "The kernels between these layers grow too large to compose while you wait. Choose nearer layers, or ask from "
                 "the other end: the inputs of one unit are smaller than the outputs."
             )
-        return np.zeros(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """Return zeros of a shape; in a dry run they take no memory and nothing may be added to them."""
+        return np.broadcast_to(np.zeros((), self.dtype), shape) if self.is_dry else np.zeros(shape, self.dtype)
+
+    def weights(self, link: Link) -> Array:
+        """Return the array of a link; in a dry run only its shape counts."""
+        array = link.load()
+        return array if self.is_dry else array.astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -101,12 +117,13 @@ def expand_inputs(
         UsageError: There is no path, or paths move over the map in ways that no kernel can hold.
     """
     links = graph.links_between(source, target, route)
-    budget = _Budget()
-    held: dict[str, _Rows] = {target: _unit_rows(units, dtype)}
-    for link in links:  # the last layer first: when a layer's links come, all that lies after it has been added to it
-        step = _cut(_compose(held[link.target], link, dtype, budget), graph.nodes[link.source], graph.nodes[target])
-        known = held.get(link.source)
-        held[link.source] = step if known is None else _add(known, step, graph.nodes[link.source].num_units)
+    held: dict[str, _Rows] = {}
+    for work in (_Work(dtype, is_dry=True), _Work(dtype, is_dry=False)):
+        held = {target: _unit_rows(units, dtype)}
+        for link in links:  # the last layer first: when a layer's links come, all that lies after it has been added to it
+            step = _cut(_compose(held[link.target], link, work), graph.nodes[link.source], graph.nodes[target])
+            known = held.get(link.source)
+            held[link.source] = step if known is None else _add(known, step, graph.nodes[link.source].num_units, work)
     return _finish(graph, held.get(source), links, source, f"{source} to {target}")
 
 
@@ -133,12 +150,13 @@ def expand_outputs(
         UsageError: There is no path, or paths move over the map in ways that no kernel can hold.
     """
     links = graph.links_between(source, target, route)
-    budget = _Budget()
-    held: dict[str, _Rows] = {source: _unit_rows(units, dtype)}
-    for link in sorted(links, key=lambda link: (graph.order[link.target], link.source)):
-        step = _cut(_extend(held[link.source], link, dtype, budget), graph.nodes[source], graph.nodes[link.target])
-        known = held.get(link.target)
-        held[link.target] = step if known is None else _add(known, step, graph.nodes[link.target].num_units)
+    held: dict[str, _Rows] = {}
+    for work in (_Work(dtype, is_dry=True), _Work(dtype, is_dry=False)):
+        held = {source: _unit_rows(units, dtype)}
+        for link in sorted(links, key=lambda link: (graph.order[link.target], link.source)):
+            step = _cut(_extend(held[link.source], link, work), graph.nodes[source], graph.nodes[link.target])
+            known = held.get(link.target)
+            held[link.target] = step if known is None else _add(known, step, graph.nodes[link.target].num_units, work)
     return _finish(graph, held.get(target), links, target, f"{source} to {target}")
 
 
@@ -181,14 +199,32 @@ def add_kernels(
         second: Of the same kind.
         second_start: Of the second.
     """
+    start, size = _box(first, first_start, second, second_start)
+    total = np.zeros((*first.shape[:-2], *size), np.result_type(first, second))
+    for array, place in ((first, first_start), (second, second_start)):
+        top, left = place[0] - start[0], place[1] - start[1]
+        total[..., top : top + array.shape[-2], left : left + array.shape[-1]] += array
+    return total, start
+
+
+def _box(
+    first: Array, first_start: tuple[int, int], second: Array, second_start: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return where the smallest box that holds two kernels begins, and its size."""
     starts = np.array([first_start, second_start])
     ends = starts + np.array([first.shape[-2:], second.shape[-2:]])
-    start = starts.min(axis=0)
-    size = ends.max(axis=0) - start
-    total = np.zeros((*first.shape[:-2], *size.tolist()), np.result_type(first, second))
-    for array, place in zip((first, second), starts - start, strict=True):
-        total[..., place[0] : place[0] + array.shape[-2], place[1] : place[1] + array.shape[-1]] += array
-    return total, (int(start[0]), int(start[1]))
+    top, left = starts.min(axis=0).tolist()
+    bottom, right = ends.max(axis=0).tolist()
+    return (top, left), (bottom - top, right - left)
+
+
+def _add_rows(
+    first: Array, first_start: tuple[int, int], second: Array, second_start: tuple[int, int], work: _Work
+) -> tuple[Array, tuple[int, int]]:
+    if not work.is_dry:
+        return add_kernels(first, first_start, second, second_start)
+    start, size = _box(first, first_start, second, second_start)
+    return work.zeros((*first.shape[:-2], *size)), start
 
 
 def _unit_rows(units: Sequence[int], dtype: Any) -> _Rows:
@@ -198,7 +234,11 @@ def _unit_rows(units: Sequence[int], dtype: Any) -> _Rows:
 def _finish(graph: WeightGraph, rows: _Rows | None, links: list[Link], other: str, ends: str) -> Expanded:
     if not links or rows is None:
         raise UsageError(f"No path of weights leads from {ends}.")
-    array = rows.array if rows.units is None else _spread(rows, graph.nodes[other].num_units).array
+    array = (
+        rows.array
+        if rows.units is None
+        else _spread(rows, graph.nodes[other].num_units, _Work(rows.array.dtype, is_dry=False)).array
+    )
     top, bottom, left, right = _support(array)
     placement = rows.placement
     if not placement.is_mean:
@@ -233,41 +273,42 @@ def _support(array: Array) -> tuple[int, int, int, int]:
     return int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
 
 
-def _spread(rows: _Rows, num_units: int) -> _Rows:
+def _spread(rows: _Rows, num_units: int, work: _Work) -> _Rows:
     if rows.units is None:
         return rows
-    full = np.zeros((*rows.array.shape, num_units), rows.array.dtype)
-    full[np.arange(len(full)), :, :, rows.units] = rows.array
+    full = work.zeros((*rows.array.shape, num_units))
+    if not work.is_dry:
+        full[np.arange(len(full)), :, :, rows.units] = rows.array
     return _Rows(full, rows.placement, is_cut=rows.is_cut)
 
 
-def _add(first: _Rows, second: _Rows, num_units: int) -> _Rows:
+def _add(first: _Rows, second: _Rows, num_units: int, work: _Work) -> _Rows:
     ways = {(rows.placement.stride, rows.placement.is_mean) for rows in (first, second)}
     if len(ways) > 1:
         raise UsageError(
             "Two paths move over the map differently (one of them takes its mean, perhaps): they have no common kernel."
         )
     if first.units is not None and second.units is not None:
-        array, start = add_kernels(first.array, first.placement.start, second.array, second.placement.start)
+        array, start = _add_rows(first.array, first.placement.start, second.array, second.placement.start, work)
         return _Rows(array, replace(first.placement, start=start), first.units, first.is_cut or second.is_cut)
-    first, second = _spread(first, num_units), _spread(second, num_units)
+    first, second = _spread(first, num_units, work), _spread(second, num_units, work)
     moved = (np.moveaxis(first.array, 3, 1), np.moveaxis(second.array, 3, 1))
-    array, start = add_kernels(moved[0], first.placement.start, moved[1], second.placement.start)
+    array, start = _add_rows(moved[0], first.placement.start, moved[1], second.placement.start, work)
     is_cut = first.is_cut or second.is_cut
     return _Rows(np.moveaxis(array, 1, 3), replace(first.placement, start=start), is_cut=is_cut)
 
 
-def _compose(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
+def _compose(rows: _Rows, link: Link, work: _Work) -> _Rows:
     """Return kernels of a link's target as kernels of its source: one step back.
 
     The target at position p of its map reads the source at `p * stride + start + element`, so element a of the kernel under
     way and element b of the link meet at `a * stride + b`.
     """
-    array = link.load()
+    array = work.weights(link)
     if rows.placement.is_mean or link.placement.is_mean:
-        array = array.sum(axis=(-2, -1), keepdims=True, dtype=dtype)
+        array = array.sum(axis=(-2, -1), keepdims=True)
         total = rows.array.sum(axis=(1, 2), keepdims=True)
-        return replace(_slide(replace(rows, array=total), array.astype(dtype), 1, budget), placement=Placement(is_mean=True))
+        return replace(_slide(replace(rows, array=total), array, 1, work), placement=Placement(is_mean=True))
     stride = link.placement.stride
     placement = Placement(
         rows.placement.stride * stride,
@@ -276,10 +317,10 @@ def _compose(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
             rows.placement.start[1] * stride + link.placement.start[1],
         ),
     )
-    return replace(_slide(rows, array.astype(dtype, copy=False), stride, budget), placement=placement)
+    return replace(_slide(rows, array, stride, work), placement=placement)
 
 
-def _slide(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _Rows:
+def _slide(rows: _Rows, array: Array, stride: int, work: _Work) -> _Rows:
     """Compose without placement; see `_compose`."""
     height, width = ((size - 1) * stride + side for size, side in zip(rows.array.shape[1:3], array.shape[-2:], strict=True))
     elements = np.moveaxis(array, (-2, -1), (0, 1))  # [y, x, target(, source)]
@@ -288,8 +329,9 @@ def _slide(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _Rows:
     is_diagonal = rows.units is not None and array.ndim == 3
     num_last = () if is_diagonal else (rows.array.shape[3] if array.ndim == 3 else array.shape[1],)
     shape = (len(rows.array), height, width, *num_last)
-    out = budget.room(shape, rows.array.size * array.size // max(1, _paired(rows, array)), rows.array.dtype)
-    for y in range(array.shape[-2]):
+    work.spend(shape, rows.array.size * array.size // max(1, _paired(rows, array)))
+    out = work.zeros(shape)
+    for y in range(array.shape[-2] if not work.is_dry else 0):
         for x in range(array.shape[-1]):
             here = out[
                 :,
@@ -314,18 +356,18 @@ def _product(rows: _Rows, weights: Array, is_diagonal: bool) -> Array:
     return rows.array[..., None] * weights[:, None, None, :]
 
 
-def _extend(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
+def _extend(rows: _Rows, link: Link, work: _Work) -> _Rows:
     """Return kernels towards a link's source as kernels towards its target: one step forward.
 
     `rows` are kernels from some units to each unit of the link's source, as they lie on the first layer's map; element a of
     the link moves them by `a` times their stride.
     """
-    array = link.load().astype(dtype, copy=False)
+    array = work.weights(link)
     own = rows.placement
     if own.is_mean or link.placement.is_mean:
         total = replace(rows, array=rows.array.sum(axis=(1, 2), keepdims=True))
         summed = array.sum(axis=(-2, -1), keepdims=True)
-        return replace(_slide_forward(total, summed, 1, budget), placement=Placement(is_mean=True))
+        return replace(_slide_forward(total, summed, 1, work), placement=Placement(is_mean=True))
     placement = Placement(
         own.stride * link.placement.stride,
         (
@@ -333,10 +375,10 @@ def _extend(rows: _Rows, link: Link, dtype: Any, budget: _Budget) -> _Rows:
             link.placement.start[1] * own.stride + own.start[1],
         ),
     )
-    return replace(_slide_forward(rows, array, own.stride, budget), placement=placement)
+    return replace(_slide_forward(rows, array, own.stride, work), placement=placement)
 
 
-def _slide_forward(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _Rows:
+def _slide_forward(rows: _Rows, array: Array, stride: int, work: _Work) -> _Rows:
     sides = array.shape[-2:]
     height, width = ((side - 1) * stride + size for side, size in zip(sides, rows.array.shape[1:3], strict=True))
     elements = np.moveaxis(array, (-2, -1), (0, 1))  # [y, x, target(, source)]
@@ -345,8 +387,9 @@ def _slide_forward(rows: _Rows, array: Array, stride: int, budget: _Budget) -> _
     is_diagonal = rows.units is not None and array.ndim == 3
     num_last = () if is_diagonal else (array.shape[0],)
     shape = (len(rows.array), height, width, *num_last)
-    out = budget.room(shape, rows.array.size * array.size // max(1, _paired(rows, array)), rows.array.dtype)
-    for y in range(sides[0]):
+    work.spend(shape, rows.array.size * array.size // max(1, _paired(rows, array)))
+    out = work.zeros(shape)
+    for y in range(sides[0] if not work.is_dry else 0):
         for x in range(sides[1]):
             top, left = y * stride, x * stride
             here = out[:, top : top + rows.array.shape[1], left : left + rows.array.shape[2]]

@@ -10,6 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.contexts import PartnersPage
+from app.formats import far_layers
+
 BASE = "/api/v1/models/tiny_a"
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from precompute.circuits import expand as expand_module
 from precompute.circuits.expand import Expanded, expand_inputs, expand_outputs, gross_weights
 from precompute.circuits.graph import WeightGraph
 from precompute.domain import Placement
@@ -291,3 +292,27 @@ def test_exact_only_without_a_nonlinearity_between() -> None:
     assert not expand_inputs(graph, "mix.conv", [0], "stem.conv").is_exact
     with pytest.raises(UsageError, match=r"No path of weights leads from mix\.conv to stem\.conv"):
         expand_inputs(graph, "stem.conv", [0], "mix.conv")
+
+
+@pytest.mark.parametrize("expand", [expand_inputs, expand_outputs])
+@pytest.mark.parametrize(("name", "source", "target"), PAIRS, ids=[f"{n}:{s}->{t}" for n, s, t in PAIRS])
+def test_too_large_a_question_is_refused_before_anything_is_computed(
+    expand: Any, name: str, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = case(name)[1]
+    start, end = (target, source) if expand is expand_inputs else (source, target)
+    spent: list[int] = []
+    real = expand_module._Work.spend
+
+    def spend(work: Any, shape: tuple[int, ...], products: int) -> None:
+        spent.append(products)
+        real(work, shape, products)
+
+    monkeypatch.setattr(expand_module._Work, "spend", spend)
+    expand(graph, start, [0], end)
+    half = len(spent) // 2
+    assert spent[:half] == spent[half:]  # the dry run counts what is then done
+    monkeypatch.setattr(expand_module, "MAX_PRODUCTS", sum(spent[:half]) - 1)
+    monkeypatch.setattr(expand_module, "_product", lambda *_: pytest.fail("computed before it was refused"))
+    with pytest.raises(UsageError, match="too large to compose"):
+        expand(graph, start, [0], end)
