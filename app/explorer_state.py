@@ -13,7 +13,18 @@ from urllib.parse import unquote
 
 from app.contexts import ExplorerQuery
 from app.dependencies import check_unit
-from app.explorer_query import DEFAULT_TOP, MAX_UNFOLDED, NONE, UNIT_LISTS, Sign, UnitKey, UnitList, write_unit
+from app.explorer_query import (
+    BYPASSES,
+    DEFAULT_TOP,
+    MAX_UNFOLDED,
+    NONE,
+    UNIT_LISTS,
+    Bypass,
+    Sign,
+    UnitKey,
+    UnitList,
+    write_unit,
+)
 from app.query import Parameter, Query, finite_number
 from precompute.errors import UsageError
 from precompute.store.partners import RANKINGS, Ranking
@@ -40,6 +51,12 @@ STATE_PARAMETERS = (
         default="0",
     ),
     Parameter("between", "1: also show weights between cards that were not unfolded", choices=("0", "1"), default="0"),
+    Parameter(
+        "bypass",
+        "depthwise: show no depthwise layers, and compose weights over them; 1: also no layers narrower than those around them",
+        choices=BYPASSES,
+        default="0",
+    ),
     Parameter("embed", "1: only the graph, for a frame in another page", choices=("0", "1"), default="0"),
     Parameter("open", "As older addresses have it: cards to unfold away from the unit of the page"),
 )
@@ -70,6 +87,7 @@ class ExplorerState:
         is_between: Whether weights between cards that were not unfolded are shown.
         ranking: By what the partners of a card are chosen.
         sign: Only weights whose sum has this sign, or None for all.
+        bypass: Which layers are not shown but composed over: none, depthwise ones, all bottlenecks.
         is_embed: Whether only the graph is shown.
     """
 
@@ -83,6 +101,7 @@ class ExplorerState:
     is_between: bool = False
     ranking: Ranking = "norm"
     sign: Sign | None = None
+    bypass: Bypass = "0"
     is_embed: bool = False
 
     @property
@@ -101,6 +120,7 @@ class ExplorerState:
             between=self.is_between,
             sort=self.ranking,
             sign=self.sign,
+            bypass=self.bypass,
             embed=self.is_embed,
         )
 
@@ -129,6 +149,7 @@ def read_state(query: Query, catalog: Catalog, start: UnitKey) -> ExplorerState:
         is_between=query.choice("between", "0") == "1",
         ranking=cast("Ranking", query.choice("sort", "norm")),
         sign=read_sign(query),
+        bypass=cast("Bypass", query.choice("bypass", "0")),
         is_embed=query.choice("embed", "0") == "1",
     )
     _check(state)

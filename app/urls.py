@@ -159,7 +159,12 @@ def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version
 
 
 def kernel(
-    model_id: str, source: tuple[str, int], target: tuple[str, int], maximum: float, route: Sequence[str] | None = None
+    model_id: str,
+    source: tuple[str, int],
+    target: tuple[str, int],
+    maximum: float,
+    route: Sequence[str] | None = None,
+    over: Sequence[str] = (),
 ) -> str:
     """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`.
 
@@ -169,11 +174,14 @@ def kernel(
         target: Of the later unit.
         maximum: A weight.
         route: Only the paths over these layers.
+        over: Only paths over no other layers than these, where there are any.
     """
     ends = f"{part(source[0])}/{source[1]}/{part(target[0])}/{target[1]}"
     # Put together by hand: it is asked for each row of a page, and the general way takes longer than all the rest of a row.
     size = f"{maximum:.6g}".replace("+", "%2B")
-    more = "" if route is None else f"&{urlencode({'route': route_text(route)}, safe=':;,/', quote_via=quote)}"
+    ways = {"route": route_text(route), "over": ",".join(over) or None}
+    given = {name: value for name, value in ways.items() if value is not None}
+    more = f"&{urlencode(given, safe=':;,/', quote_via=quote)}" if given else ""
     return f"/media/kernels/{part(model_id)}/{ends}.png?max={size}{more}"
 
 

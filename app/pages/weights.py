@@ -80,6 +80,8 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         edges=edges,
         maximum=largest(edge.kernel for edge in edges),
         max_unfolded=MAX_UNFOLDED,
+        bypassed=explorer.bypassed(),
+        bypass_words=explorer.bypass_words(),
         notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),

@@ -10,7 +10,7 @@ import { LISTS, pruned, queryOf, toggled } from "./graph/state.js";
 import { fillTable } from "./graph/table.js";
 import { Trail } from "./graph/trail.js";
 
-const USUAL = { hide: [], pin: [], top: 6, min: 0, between: false, sort: "norm", sign: null };
+const USUAL = { hide: [], pin: [], top: 6, min: 0, between: false, sort: "norm", sign: null, bypass: "0" };
 const WAYS = ["left", "right", "up", "down"];
 
 /** @param {HTMLElement} element */

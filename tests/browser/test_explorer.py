@@ -108,7 +108,7 @@ def test_three_levels_by_mouse_then_hide_undo_and_reload(browser: Browser, addre
 
 
 def test_address_of_each_action_is_the_link_of_the_page_without_scripts(browser: Browser, address: str) -> None:
-    path = f"{UNIT}/weights?pin=stem/3&top=4"
+    path = f"{UNIT}/weights?pin=stem/3&top=4&bypass=depthwise"
     plain = Visitor(browser, address, scripts=False)
     plain.page.goto(path)
     links = dict(
@@ -228,6 +228,30 @@ def test_bar_changes_the_picture_and_says_what_it_is(browser: Browser, address: 
     expect(page).to_have_url(f"{address}{UNIT}/weights?top=2&min=0.5&between=1&sign=-")
     page.get_by_role("button", name="Reset").click()
     expect(page).to_have_url(f"{address}{UNIT}/weights")
+    visitor.finish(address)
+
+
+def test_bottlenecks_are_left_out_and_come_back(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = begin(visitor)
+    before = cards(page)
+    assert any(card.startswith("blocks.0.dw") for card in before)
+    page.locator("select[name=bypass]").select_option("1")
+    expect(page).to_have_url(f"{address}{UNIT}/weights?bypass=1")
+    expect(told(page)).to_contain_text("but bottlenecks")
+    expect(page.locator("[data-role=notes]")).to_contain_text("1 layer is a bottleneck")
+    assert {card.split("/")[0] for card in cards(page)} == {"stem", "blocks.0.pw", "head.fc"}
+    page.locator(".gcard.start .gwho").focus()
+    for _ in range(9):  # inputs come first, from the top
+        page.keyboard.press("e")
+        if "composed over" in (told(page).text_content() or ""):
+            break
+    expect(told(page)).to_contain_text("linearised, composed over blocks.0.dw")
+    expect(page.locator(".gpop")).to_contain_text("composed over")
+    page.keyboard.press("u")
+    expect(page).to_have_url(f"{address}{UNIT}/weights")
+    expect(page.locator("[data-role=notes]")).not_to_contain_text("bottleneck")
+    assert cards(page) == before
     visitor.finish(address)
 
 

@@ -16,7 +16,8 @@ export function queryOf(state) {
   found.push(["top", state.top === USUAL_TOP ? "" : String(state.top)]);
   found.push(["min", state.min ? String(Number(state.min.toPrecision(6))) : ""]);
   found.push(["between", state.between ? "1" : ""], ["sort", state.sort === "norm" ? "" : state.sort]);
-  found.push(["sign", state.sign ?? ""], ["embed", state.embed ? "1" : ""]);
+  found.push(["sign", state.sign ?? ""], ["bypass", state.bypass === "0" ? "" : state.bypass]);
+  found.push(["embed", state.embed ? "1" : ""]);
   const told = found.filter(([, value]) => value).map(([name, value]) => `${name}=${encode(value)}`);
   return told.length ? `?${told.join("&")}` : "";
 }

@@ -67,6 +67,8 @@ STATES: list[dict[str, str]] = [
     {"hide": "stem/3", "pin": "blocks.0.dw/2,head.fc/1", "top": "9", "min": "0.015", "between": "1"},
     {"sort": "contribution", "sign": "+", "embed": "1"},
     {"sort": "sum", "sign": "-"},
+    {"bypass": "1"},
+    {"bypass": "depthwise", "embed": "1"},
 ]
 
 
