@@ -70,6 +70,11 @@ def graph_file(model_id: str, layer_name: str, index: int, **query: object) -> s
     return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.graphml", query)
 
 
+def circuit_of_graph(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of what the weight explorer shows, as the document of a circuit."""
+    return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.circuit.json", query)
+
+
 def factors(model_id: str, layer_name: str, index: int, **query: object) -> str:
     """Return the address of the patterns that the weights of a unit are made of."""
     return with_query(f"{unit(model_id, layer_name, index)}/factors", query)

@@ -11,6 +11,7 @@ from app.contexts import Context, ExplorerPage, KernelFacet, ListedPartner, Part
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import Explorer
+from app.explorer_circuit import circuit_links
 from app.explorer_query import MAX_UNFOLDED, query_of
 from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
 from app.kernel_views import KINDS, KernelView, kernel_view
@@ -70,6 +71,7 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         "whole": urls.with_query(visit.address, query_of(told, embed=False)),
         "graphml": urls.graph_file(layer.model_id, layer.name, unit, **query),
     }
+    links |= circuit_links(layer.model_id, layer.name, unit, told)
     return ExplorerPage(
         model=visit.catalog.model.id,
         layer=layer.name,

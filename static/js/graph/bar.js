@@ -86,7 +86,7 @@ export function tellNotes(element, page, trouble) {
  * @param {any} page */
 export function tellLinks({ links, state }) {
   const embed = window.location.pathname + queryOf({ ...state, embed: true });
-  for (const [name, address] of [["whole", links.whole], ["graphml", links.graphml], ["json", links.self], ["embed", embed]]) {
+  for (const [name, address] of [["whole", links.whole], ["graphml", links.graphml], ["json", links.self], ["embed", embed], ["circuit", links.circuit], ["circuit_file", links.circuit_file]]) {
     for (const link of document.querySelectorAll(`[data-link=${name}]`)) link.setAttribute("href", address);
   }
 }
