@@ -39,6 +39,7 @@ def query_of(told: ExplorerQuery, **changes: Any) -> dict[str, str]:
         "sort": state.sort if state.sort != "norm" else "",
         "sign": state.sign or "",
         "bypass": state.bypass if state.bypass != "0" else "",
+        "camera": state.camera or "",
         "embed": "1" if state.embed else "",
     }
     return found | {name: value for name, value in rest.items() if value}

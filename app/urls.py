@@ -125,6 +125,11 @@ def view(view_id: str) -> str:
     return f"/v/{part(view_id)}"
 
 
+def views() -> str:
+    """Return the address that gives a page a short one."""
+    return f"{API}/views"
+
+
 def progress(model_id: str) -> str:
     """Return the address of the part of a model's page that tells how far a build is."""
     return f"/fragments{model(model_id)}/progress"
@@ -204,7 +209,7 @@ def methods(path: str) -> str:
     """Return the methods that an address answers, as the `Allow` header says them."""
     if path == f"{API}/circuits":
         return "GET, HEAD, POST"
-    if path == f"{API}/views":
+    if path == views():
         return "POST"
     if path == new_circuit():
         return "GET, HEAD, POST"

@@ -77,6 +77,7 @@ class ExplorerQuery(Part):
     sort: str
     sign: str | None
     bypass: str
+    camera: str | None
     embed: bool
 
 

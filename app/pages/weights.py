@@ -72,6 +72,7 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         "graphml": urls.graph_file(layer.model_id, layer.name, unit, **query),
     }
     links |= circuit_links(layer.model_id, layer.name, unit, told)
+    links["views"] = None if visit.door.settings.write_token is None else urls.views()
     return ExplorerPage(
         model=visit.catalog.model.id,
         layer=layer.name,
