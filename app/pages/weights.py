@@ -24,7 +24,7 @@ from app.thumbs import layer_thumbnails
 from app.twins import Page
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
-from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
+from precompute.store.expanded import Route, composed, expanded_partners, expanded_table, layers_in_reach, routes_between
 from precompute.store.partners import Partners, PartnerWeight, Ranking, all_partners
 
 DEFAULT_LIMIT = 50
@@ -128,6 +128,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         layers=neighbours,
         reach=reach,
         is_expanded=is_expanded,
+        is_cut=_is_cut(visit, direction, partner_layer, route) if is_expanded and partner_layer is not None else None,
         routes=routes_of(visit, direction, partner_layer) if is_expanded and partner_layer is not None else None,
         num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
@@ -251,6 +252,10 @@ def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: R
         latest = {key: found}
         kept["latest partners"] = latest
     return latest[key]
+
+
+def _is_cut(visit: Visit, direction: Direction, partner_layer: str, route: Route | None) -> bool:
+    return composed(visit.reader, visit.catalog, (visit.layer.name, visit.unit), direction, partner_layer, route).is_cut
 
 
 def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:

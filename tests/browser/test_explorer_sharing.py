@@ -97,7 +97,7 @@ def test_reading_server_gives_the_circuit_as_a_file(browser: Browser, reading: s
 def box_of_start(page: Page) -> dict[str, float]:
     found = page.locator(".gcard.start").bounding_box()
     assert found is not None
-    return dict(found)
+    return {side: float(found[side]) for side in ("x", "y", "width", "height")}
 
 
 def drag(page: Page, dx: int, dy: int) -> None:
