@@ -49,7 +49,7 @@ export function nearestLine(layout, point, scale) {
   let best = null;
   let least = REACH_PX / Math.min(scale, 1.2);
   for (const line of layout.edges) {
-    for (const part of pieces(line, layout.cards.get(line.source), layout.cards.get(line.target), layout.sizes)) {
+    for (const part of line.parts) {
       const { x0, y0, x1, y1 } = part;
       if (point.x < x0 || point.x > x1 || point.y < Math.min(y0, y1) - least || point.y > Math.max(y0, y1) + least) continue;
       const [level, slope] = heightAt(x0, y0, x1, y1, point.x);

@@ -56,12 +56,14 @@ export class Stage {
       const fresh = [...layout.cards.values()].filter((card) => !old.cards.has(card.name));
       if (fresh.length) this.reveal([after, ...fresh]);
     }
+    this.view.canvas.draw(this.camera);
     if (isFocused && !this.frame.contains(document.activeElement)) this.focusCard(this.current);
     this.choose(this.current);
   }
 
   move() {
     this.popover.hide();
+    this.view.canvas.follow(this.camera);
     this.tell.moved();
   }
 
