@@ -213,6 +213,46 @@ def test_line_under_the_pointer_tells_its_kernel(browser: Browser, address: str)
     visitor.finish(address)
 
 
+def test_many_lines_are_drawn_on_a_canvas_where_their_elements_would_be(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = begin(visitor, f"{UNIT}/weights?inputs=blocks.0.pw/7,head.fc/1&top=20&between=1")
+    canvas = page.locator(".gworld canvas")
+    assert page.request.get(f"/api/v1{page.url.removeprefix(address)}").json()["edges"][260:]
+    expect(canvas).to_be_visible()
+    assert lines(page) == 0
+    page.locator(".gcard.start .gwho").focus()
+    page.keyboard.press("e")  # one line stands out, as an element
+    expect(page.locator(".gworld path.glit.chosen")).to_have_count(1)
+    ink = """async ([dx]) => {
+        const path = document.querySelector("path.glit.chosen"), canvas = document.querySelector(".gworld canvas");
+        const point = path.getPointAtLength(path.getTotalLength() / 2).matrixTransform(path.getScreenCTM());
+        const box = canvas.getBoundingClientRect();
+        const [x, y] = [(point.x + dx - box.left) * canvas.width / box.width, (point.y - box.top) * canvas.height / box.height];
+        const pen = new OffscreenCanvas(3, 3).getContext("2d", {willReadFrequently: true});
+        pen.drawImage(canvas, 1 - Math.round(x), 1 - Math.round(y));
+        return pen.getImageData(0, 0, 3, 3).data.filter((_, at) => at % 4 === 3).some(Boolean);
+    }"""
+    assert page.evaluate(ink, [0])
+    assert not page.evaluate(ink, [-3000])
+    before = canvas.get_attribute("style")
+    box = page.locator(".graph").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 700, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 800, box["y"] + 20, steps=3)
+    assert canvas.get_attribute("style") == before  # it moves with the picture
+    page.mouse.move(box["x"] + 1300, box["y"] + 20, steps=3)
+    assert canvas.get_attribute("style") != before  # its edge had come into view
+    page.mouse.up()
+    page.locator(".gcard.start .gwho").focus()
+    page.keyboard.press("e")
+    assert page.evaluate(ink, [0])
+    page.locator("input[name=between]").uncheck()
+    expect(canvas).to_be_hidden()
+    assert lines(page) > 20
+    visitor.finish(address)
+
+
 def test_bar_changes_the_picture_and_says_what_it_is(browser: Browser, address: str) -> None:
     visitor = Visitor(browser, address, scripts=True)
     page = begin(visitor)
