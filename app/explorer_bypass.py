@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.explorer_query import Sign, UnitKey
 from app.explorer_weights import Block, WeightSource, stored_block
 from precompute.circuits.bottlenecks import bottlenecks, ways_past
+from precompute.circuits.expand import Expanded
 from precompute.circuits.graph import squares_and_sums
 from precompute.store.arrays import Direction
 from precompute.store.expanded import FoundKernel, composed, composed_inputs, kernel_of, weight_graph
@@ -51,6 +52,7 @@ class BypassingWeights(WeightSource):
         super().__init__(reader, catalog, ranking, sign)
         self._graph = weight_graph(reader, catalog)
         self._skipped = bottlenecks(self._graph, is_narrow=is_narrow) - {shown}
+        self._composed: dict[tuple[str, str, int], tuple[Expanded, int]] = {}  # by source layer and target, with the row of it
         self._found_ways: dict[tuple[str, Direction], dict[str, frozenset[str]]] = {}
 
     @property
@@ -68,6 +70,10 @@ class BypassingWeights(WeightSource):
 
     def kernel(self, source: UnitKey, target: UnitKey) -> FoundKernel | None:
         """Return the kernel of a weight, or None where there is none."""
+        known = self._composed.get((source[0], *target))
+        if known is not None:
+            expanded, row = known
+            return FoundKernel(expanded.array[row, source[1]], expanded.is_exact)
         return kernel_of(self._reader, self._catalog, source, target, self._way(source[0], target[0]) or None)
 
     def _ways(self, layer: str, direction: Direction) -> dict[str, frozenset[str]]:
@@ -108,7 +114,9 @@ class BypassingWeights(WeightSource):
         way = self._way(source, target)
         for start in range(0, len(units), BATCH):
             rows = [int(unit) for unit in units[start : start + BATCH]]
-            yield squares_and_sums(composed_inputs(self._reader, self._catalog, target, rows, source, way).array)
+            expanded = composed_inputs(self._reader, self._catalog, target, rows, source, way)
+            self._composed |= {(source, target, unit): (expanded, row) for row, unit in enumerate(rows)}
+            yield squares_and_sums(expanded.array)
 
     def _is_apart(self, source: str, target: str) -> bool:
         # Of a pinned bottleneck: what leads past it is the whole already.
