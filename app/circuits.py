@@ -111,7 +111,8 @@ def edge_part(edge: CircuitEdge, model_id: str, numbers: EdgeNumbers, maximum: f
         maximum: The weight with the full colour, where the picture of a kernel has to be drawn.
     """
     kernel = numbers.kernel
-    picture = None if kernel is None else urls.kernel(model_id, *edge.key, maximum)
+    over = edge.over or []
+    picture = None if kernel is None else urls.kernel(model_id, *edge.key, maximum, over=over)
     links: Links = {}
     if numbers.status != "unknown":
         links = {
@@ -131,6 +132,7 @@ def edge_part(edge: CircuitEdge, model_id: str, numbers: EdgeNumbers, maximum: f
         rank=numbers.rank,
         num_inputs=numbers.num_inputs,
         exact=numbers.is_exact,
+        over=over,
         kernel_shape=None if kernel is None else list(kernel.shape),
         kernel=nested(kernel) or picture,
         scale=None if kernel is None else maximum,

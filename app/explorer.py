@@ -8,21 +8,20 @@ from collections.abc import Sequence
 from app import urls
 from app.contexts import ExplorerColumn, ExplorerEdge, ExplorerUnit, Sprite
 from app.drawing import SHEET_TILES, Cut, sheet
+from app.explorer_bypass import BypassingWeights
 from app.explorer_order import order_columns
 from app.explorer_query import Side, UnitKey
 from app.explorer_state import MAX_CARDS, ExplorerState
-from app.explorer_weights import ExplorerWeights
+from app.explorer_weights import Ends, StoredWeights, WeightSource
 from app.partners import nested
 from app.summaries import page_links
 from app.thumbs import thumbnails
-from precompute.store.arrays import kernel_between
 from precompute.store.partners import PartnerWeight
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 
 MAX_EDGES = 2000
 SPRITE_PX = 128
-Ends = tuple[UnitKey, UnitKey]
 
 
 class Explorer:
@@ -41,7 +40,7 @@ class Explorer:
         self._reader = reader
         self._catalog = catalog
         self._state = state
-        self._source = ExplorerWeights(reader, catalog, state.ranking, state.sign)
+        self._source = weight_source(reader, catalog, state)
         self._cards: dict[UnitKey, None] = dict.fromkeys((state.start, *state.pin))
         self._weights: dict[Ends, PartnerWeight] = {}
         self._num_left_out = 0
@@ -54,6 +53,23 @@ class Explorer:
     def keys(self) -> list[UnitKey]:
         """Return the cards that are shown, in the order in which they are reached."""
         return list(self._cards)
+
+    def bypassed(self) -> list[str]:
+        """Return the layers of the model that weights lead past, in order of execution."""
+        return self._source.bypassed
+
+    def bypass_words(self) -> str | None:
+        """Return in one line which layers weights lead past, or None where bottlenecks are shown."""
+        if self._state.bypass == "0":
+            return None
+        which = "depthwise layers, whose units read one unit each"
+        if self._state.bypass == "1":
+            which += ", and layers with fewer units than what they read and than what reads them"
+        count = len(self.bypassed())
+        said = "1 layer is a bottleneck and has" if count == 1 else f"{count} layers are bottlenecks and have"
+        if not count:
+            said = "No layer is a bottleneck that would have"
+        return f"{said} no column here: {which}. Weights are composed over them."
 
     def notes(self) -> list[str]:
         """Return what could not be shown, and how to go on."""
@@ -127,15 +143,10 @@ class Explorer:
         return found
 
     def _add_between(self) -> None:
-        found = [
-            ((source, target), weight)
-            for source, target, weight in self._source.between(self._cards)
-            if (source, target) not in self._weights and (weight.share or 0.0) >= self._state.minimum
-        ]
         room = max(0, MAX_EDGES - len(self._weights))
-        self._num_edges_left_out = max(0, len(found) - room)
-        found.sort(key=lambda item: (-(item[1].share or 0.0), item[0]))
-        self._weights |= dict(found[:room])
+        found, count = self._source.between(self._cards, self._state.minimum, room, self._weights)
+        self._num_edges_left_out = count - len(found)
+        self._weights |= {(source, target): weight for source, target, weight in found}
 
     def _sprites(self, pictures: dict[UnitKey, str]) -> dict[UnitKey, Cut]:
         """Return where the picture of each card is; sheets follow the order of reaching, so that the first stay as they are."""
@@ -165,12 +176,12 @@ class Explorer:
         )
 
     def _edge(self, source: UnitKey, target: UnitKey, weight: PartnerWeight) -> ExplorerEdge:
-        link = self._catalog.link(source[0], target[0])
-        kernel = None if link is None else kernel_between(self._reader, link, source[1], target[1])
-        values = nested(kernel)
+        found = self._source.kernel(source, target)
+        over = self._source.over(source[0], target[0])
+        values = None if found is None else nested(found.kernel)
         image = None
-        if kernel is not None and values is None:
-            image = urls.kernel(self._catalog.model.id, source, target, float(abs(kernel).max()) or 1.0)
+        if found is not None and values is None:
+            image = urls.kernel(self._catalog.model.id, source, target, float(abs(found.kernel).max()) or 1.0, over=over)
         return ExplorerEdge(
             source_layer=source[0],
             source_unit=source[1],
@@ -180,7 +191,22 @@ class Explorer:
             sum=weight.sum,
             share=weight.share,
             contribution=weight.contribution,
-            exact=None if link is None else link.is_exact,
+            exact=None if found is None else found.is_exact,
+            over=over,
             kernel=values,
             image=image,
         )
+
+
+def weight_source(reader: AtlasReader, catalog: Catalog, state: ExplorerState) -> WeightSource:
+    """Return where the weights of a state come from.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        state: What to show.
+    """
+    if state.bypass == "0":
+        return StoredWeights(reader, catalog, state.ranking, state.sign)
+    is_narrow = state.bypass == "1"
+    return BypassingWeights(reader, catalog, state.ranking, state.sign, shown=state.start[0], is_narrow=is_narrow)

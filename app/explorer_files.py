@@ -1,4 +1,4 @@
-"""What the weight explorer shows, as a GraphML file for other programs (Gephi, Cytoscape, networkx, yEd)."""
+"""What the weight explorer shows as files: GraphML for other programs (Gephi, Cytoscape, networkx, yEd), and a circuit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from fastapi import APIRouter, Request, Response
 from app.contexts import ExplorerColumn, ExplorerEdge
 from app.dependencies import AtlasDoor, check_unit
 from app.explorer import Explorer
-from app.explorer_query import write_unit
+from app.explorer_circuit import circuit_document, usual_title
+from app.explorer_query import UnitKey, write_unit
 from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
 from app.query import Query
+from precompute.store.records import Catalog
 
 NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = (
@@ -30,7 +32,7 @@ _FORBIDDEN = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
 
 class ExplorerFiles:
-    """The route of the file.
+    """The routes of the files.
 
     Args:
         door: The way to the atlas.
@@ -40,22 +42,38 @@ class ExplorerFiles:
         self._door = door
 
     def router(self) -> APIRouter:
-        """Return the route."""
+        """Return the routes."""
         router = APIRouter()
-        path = "/media/graphs/{model}/{layer}/{unit}.graphml"
-        router.add_api_route(path, self.file, methods=["GET", "HEAD"], include_in_schema=False, response_class=Response)
+        path = "/media/graphs/{model}/{layer}/{unit}"
+        for ending, endpoint in ((".graphml", self.graphml), (".circuit.json", self.circuit)):
+            router.add_api_route(
+                path + ending, endpoint, methods=["GET", "HEAD"], include_in_schema=False, response_class=Response
+            )
         return router
 
-    def file(self, request: Request) -> Response:
-        """Answer with the file."""
+    def graphml(self, request: Request) -> Response:
+        """Answer with the graph as GraphML."""
+        explorer, _, (_, unit) = self._explorer(request)
+        headers = _attached(f"weights-{unit}.graphml")
+        return Response(graphml(explorer.columns(), explorer.edges()), headers=headers, media_type="application/graphml+xml")
+
+    def circuit(self, request: Request) -> Response:
+        """Answer with the document of a circuit."""
+        explorer, catalog, (layer, unit) = self._explorer(request)
+        document = circuit_document(explorer, catalog, usual_title(layer, unit))
+        return Response(document, headers=_attached(f"circuit-{unit}.json"), media_type="application/json")
+
+    def _explorer(self, request: Request) -> tuple[Explorer, Catalog, UnitKey]:
         query = Query(request.query_params.multi_items(), (*STATE_PARAMETERS, *SHARED_PARAMETERS))
         reader = self._door.reader()
         catalog = reader.catalog(str(request.path_params["model"]), reader.revision())
         layer = catalog.layer(str(request.path_params["layer"]))
-        unit = check_unit(layer, str(request.path_params["unit"]))
-        explorer = Explorer(reader, catalog, read_state(query, catalog, (layer.name, unit)))
-        headers = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="weights-{unit}.graphml"'}
-        return Response(graphml(explorer.columns(), explorer.edges()), headers=headers, media_type="application/graphml+xml")
+        start = (layer.name, check_unit(layer, str(request.path_params["unit"])))
+        return Explorer(reader, catalog, read_state(query, catalog, start)), catalog, start
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def graphml(columns: Sequence[ExplorerColumn], edges: Sequence[ExplorerEdge]) -> bytes:

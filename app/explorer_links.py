@@ -29,7 +29,7 @@ def changed(page: ExplorerPage, **changes: Any) -> str:
 def kept_fields(page: ExplorerPage) -> dict[str, str]:
     """Return the query parameters that the form of the page does not show: what is unfolded, hidden and pinned."""
     query = query_of(page.state)
-    return {name: query[name] for name in ("inputs", "outputs", "hide", "pin", "embed") if name in query}
+    return {name: query[name] for name in ("inputs", "outputs", "hide", "pin", "camera", "embed") if name in query}
 
 
 def cut_of(card: ExplorerUnit) -> Cut | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.explorer_query import UnitKey
@@ -63,17 +64,11 @@ def _heights(columns: Sequence[Sequence[UnitKey]]) -> dict[UnitKey, float]:
 
 
 def _inversions(values: list[int]) -> int:
-    """Return how many pairs of values stand in the wrong order, by merging sorted halves."""
-    if len(values) < 2:
-        return 0
-    half = len(values) // 2
-    left, right = values[:half], values[half:]
-    total = _inversions(left) + _inversions(right)
-    left.sort()
-    right.sort()
-    place = 0
-    for value in left:
-        while place < len(right) and right[place] < value:
-            place += 1
-        total += place
+    """Return how many pairs of values stand in the wrong order: for each, the larger ones before it."""
+    before: list[int] = []
+    total = 0
+    for value in values:
+        place = bisect_right(before, value)
+        total += len(before) - place
+        before.insert(place, value)
     return total

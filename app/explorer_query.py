@@ -9,6 +9,8 @@ from app.contexts import ExplorerQuery
 UnitKey = tuple[str, int]
 Sign = Literal["+", "-"]
 Side = Literal["inputs", "outputs"]
+Bypass = Literal["0", "depthwise", "1"]
+BYPASSES: tuple[Bypass, ...] = get_args(Bypass)
 UnitList = Literal["inputs", "outputs", "hide", "pin"]
 UNIT_LISTS: tuple[UnitList, ...] = get_args(UnitList)
 DEFAULT_TOP = 6
@@ -36,6 +38,8 @@ def query_of(told: ExplorerQuery, **changes: Any) -> dict[str, str]:
         "between": "1" if state.between else "",
         "sort": state.sort if state.sort != "norm" else "",
         "sign": state.sign or "",
+        "bypass": state.bypass if state.bypass != "0" else "",
+        "camera": state.camera or "",
         "embed": "1" if state.embed else "",
     }
     return found | {name: value for name, value in rest.items() if value}

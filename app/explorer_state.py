@@ -6,6 +6,7 @@ addresses. `none` is the empty list where leaving the parameter out means someth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -13,7 +14,18 @@ from urllib.parse import unquote
 
 from app.contexts import ExplorerQuery
 from app.dependencies import check_unit
-from app.explorer_query import DEFAULT_TOP, MAX_UNFOLDED, NONE, UNIT_LISTS, Sign, UnitKey, UnitList, write_unit
+from app.explorer_query import (
+    BYPASSES,
+    DEFAULT_TOP,
+    MAX_UNFOLDED,
+    NONE,
+    UNIT_LISTS,
+    Bypass,
+    Sign,
+    UnitKey,
+    UnitList,
+    write_unit,
+)
 from app.query import Parameter, Query, finite_number
 from precompute.errors import UsageError
 from precompute.store.partners import RANKINGS, Ranking
@@ -22,6 +34,8 @@ from precompute.store.records import Catalog
 MAX_TOP = 20
 MAX_CARDS = 400
 MAX_NAMED = 200
+FARTHEST = 100_000
+ZOOMS = (0.06, 3.0)
 
 STATE_PARAMETERS = (
     Parameter(
@@ -40,6 +54,17 @@ STATE_PARAMETERS = (
         default="0",
     ),
     Parameter("between", "1: also show weights between cards that were not unfolded", choices=("0", "1"), default="0"),
+    Parameter(
+        "bypass",
+        "depthwise: show no depthwise layers, and compose weights over them; 1: also no layers narrower than those around them",
+        choices=BYPASSES,
+        default="0",
+    ),
+    Parameter(
+        "camera",
+        "`X,Y,ZOOM`: what is in the middle of the window, in pixels from the middle of the unit of the page, and how large; "
+        "by default all fits",
+    ),
     Parameter("embed", "1: only the graph, for a frame in another page", choices=("0", "1"), default="0"),
     Parameter("open", "As older addresses have it: cards to unfold away from the unit of the page"),
 )
@@ -70,6 +95,8 @@ class ExplorerState:
         is_between: Whether weights between cards that were not unfolded are shown.
         ranking: By what the partners of a card are chosen.
         sign: Only weights whose sum has this sign, or None for all.
+        bypass: Which layers are not shown but composed over: none, depthwise ones, all bottlenecks.
+        camera: What part of the picture is in view, as the address says it, or None.
         is_embed: Whether only the graph is shown.
     """
 
@@ -83,6 +110,8 @@ class ExplorerState:
     is_between: bool = False
     ranking: Ranking = "norm"
     sign: Sign | None = None
+    bypass: Bypass = "0"
+    camera: str | None = None
     is_embed: bool = False
 
     @property
@@ -101,6 +130,8 @@ class ExplorerState:
             between=self.is_between,
             sort=self.ranking,
             sign=self.sign,
+            bypass=self.bypass,
+            camera=self.camera,
             embed=self.is_embed,
         )
 
@@ -129,6 +160,8 @@ def read_state(query: Query, catalog: Catalog, start: UnitKey) -> ExplorerState:
         is_between=query.choice("between", "0") == "1",
         ranking=cast("Ranking", query.choice("sort", "norm")),
         sign=read_sign(query),
+        bypass=cast("Bypass", query.choice("bypass", "0")),
+        camera=_read_camera(query),
         is_embed=query.choice("embed", "0") == "1",
     )
     _check(state)
@@ -183,6 +216,20 @@ def _read_minimum(query: Query) -> float:
     if not 0 <= value <= 1:
         raise UsageError(f"min={text[:80]!r} is not possible. Give a share from 0 to 1, for example 0.01.")
     return value
+
+
+def _read_camera(query: Query) -> str | None:
+    text = query.text("camera")
+    parts = text.split(",") if text else []
+    wrong = UsageError(
+        f"camera={text[:80]!r} is not possible. Give X,Y,ZOOM, with X and Y from -{FARTHEST} to {FARTHEST} and ZOOM from "
+        f"{ZOOMS[0]:g} to {ZOOMS[1]:g}, for example 120,-40,0.8."
+    )
+    if parts and not (len(parts) == 3 and all(re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]{1,6})?", part) for part in parts)):
+        raise wrong
+    if parts and not (max(abs(float(part)) for part in parts[:2]) <= FARTHEST and ZOOMS[0] <= float(parts[2]) <= ZOOMS[1]):
+        raise wrong
+    return text or None
 
 
 def _check(state: ExplorerState) -> None:

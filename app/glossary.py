@@ -52,6 +52,8 @@ TERMS = {
     "edge_share": "Of the squared norm of all weights into the unit at the end of the line: how much of what feeds it this is.",
     "threshold": "Hide weights that hold less than this share of the squared norm of all weights into their target.",
     "between": "Also draw weights between cards that are shown but were not unfolded, where their layers are directly linked.",
+    "bypass": "Bottlenecks are narrow layers that only hand on. Left out, the weights over them are composed into one, "
+    "with nonlinearities on the way counted as the identity.",
     "chance_share": "How many kernels would be called so if their numbers stood in another order: what comes for free.",
     "factor": "A group of partners with one common arrangement in the kernel, found by non-negative factorization.",
     "loading": "How much a partner takes part in a pattern; with a minus sign where it takes away.",

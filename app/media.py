@@ -13,7 +13,7 @@ from app.dependencies import AtlasDoor, check_unit
 from app.filters import filters_of
 from app.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
-from app.routes import read_route
+from app.routes import read_way
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
 from precompute.store.blobs import MEDIA_TYPES
@@ -30,6 +30,7 @@ _FILTER = (Parameter("max", "The value that has the full colour", kind="number")
 _KERNEL = (
     Parameter("max", "The value that has the full colour", kind="number"),
     Parameter("route", "Only the paths over these layers"),
+    Parameter("over", "Instead: only the paths that go over no other layers than these"),
 )
 
 
@@ -135,7 +136,7 @@ class Media:
         ends = [
             check_unit(layer, str(request.path_params[f"{end}_unit"])) for layer, end in ((source, "source"), (target, "target"))
         ]
-        route = read_route(reader, catalog, query.text("route"), source.name, target.name)
+        route = read_way(reader, catalog, query, source.name, target.name)
         found = kernel_of(reader, catalog, (source.name, ends[0]), (target.name, ends[1]), route)
         if found is None:
             raise UnknownName("kernel", f"{source.name}/{ends[0]} to {target.name}/{ends[1]}", (), where=catalog.model.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from app import urls
+from app.query import Query
+from precompute.circuits.graph import Way
 from precompute.errors import UsageError
 from precompute.store.expanded import Route, routes_between, weight_graph
 from precompute.store.reader import AtlasReader
@@ -37,3 +39,25 @@ def read_route(reader: AtlasReader, catalog: Catalog, text: str, source: str, ta
         listed = "; ".join(known[:8]) or "none"
         raise UsageError(f"route={text[:200]!r} does not lead from {source} to {target}. Routes that do: {listed}.")
     return route
+
+
+def read_way(reader: AtlasReader, catalog: Catalog, query: Query, source: str, target: str) -> Way | None:
+    """Return which paths the parameters `route` or `over` of a query name, or None for all.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        query: The query.
+        source: The earlier layer.
+        target: The later layer.
+
+    Raises:
+        UsageError: No path takes these steps, or both are given.
+        UnknownName: The model has no such layer.
+    """
+    text = query.text("over")
+    if text and query.text("route"):
+        raise UsageError("'route' and 'over' say the same in two ways: give one of them.")
+    if not text:
+        return read_route(reader, catalog, query.text("route"), source, target)
+    return frozenset(catalog.layer(name).name for name in text.split(","))

@@ -115,11 +115,11 @@ def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Vi
 def _headers(page: Page, visit: Visit, templates: Templates) -> dict[str, str]:
     """Return the headers of an answer; the ETag tells the atlas, what was asked, and the version of the app."""
     try:
-        parts = [visit.revision]
+        parts = [visit.revision, str(visit.door.settings.write_token is not None)]
         if page.is_live:
             parts.append(visit.reader.live_stamp())
         if page.shows_people:
-            parts.append(f"{visit.door.users.stamp()} {visit.door.settings.write_token is not None}")
+            parts.append(visit.door.users.stamp())
     except AtlasError as error:
         if page.needs_atlas:
             raise

@@ -70,6 +70,11 @@ def graph_file(model_id: str, layer_name: str, index: int, **query: object) -> s
     return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.graphml", query)
 
 
+def circuit_of_graph(model_id: str, layer_name: str, index: int, **query: object) -> str:
+    """Return the address of what the weight explorer shows, as the document of a circuit."""
+    return with_query(f"/media/graphs/{part(model_id)}/{part(layer_name)}/{index}.circuit.json", query)
+
+
 def factors(model_id: str, layer_name: str, index: int, **query: object) -> str:
     """Return the address of the patterns that the weights of a unit are made of."""
     return with_query(f"{unit(model_id, layer_name, index)}/factors", query)
@@ -120,6 +125,11 @@ def view(view_id: str) -> str:
     return f"/v/{part(view_id)}"
 
 
+def views() -> str:
+    """Return the address that gives a page a short one."""
+    return f"{API}/views"
+
+
 def progress(model_id: str) -> str:
     """Return the address of the part of a model's page that tells how far a build is."""
     return f"/fragments{model(model_id)}/progress"
@@ -159,7 +169,12 @@ def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version
 
 
 def kernel(
-    model_id: str, source: tuple[str, int], target: tuple[str, int], maximum: float, route: Sequence[str] | None = None
+    model_id: str,
+    source: tuple[str, int],
+    target: tuple[str, int],
+    maximum: float,
+    route: Sequence[str] | None = None,
+    over: Sequence[str] = (),
 ) -> str:
     """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`.
 
@@ -169,11 +184,14 @@ def kernel(
         target: Of the later unit.
         maximum: A weight.
         route: Only the paths over these layers.
+        over: Only paths over no other layers than these, where there are any.
     """
     ends = f"{part(source[0])}/{source[1]}/{part(target[0])}/{target[1]}"
     # Put together by hand: it is asked for each row of a page, and the general way takes longer than all the rest of a row.
     size = f"{maximum:.6g}".replace("+", "%2B")
-    more = "" if route is None else f"&{urlencode({'route': route_text(route)}, safe=':;,/', quote_via=quote)}"
+    ways = {"route": route_text(route), "over": ",".join(over) or None}
+    given = {name: value for name, value in ways.items() if value is not None}
+    more = f"&{urlencode(given, safe=':;,/', quote_via=quote)}" if given else ""
     return f"/media/kernels/{part(model_id)}/{ends}.png?max={size}{more}"
 
 
@@ -191,7 +209,7 @@ def methods(path: str) -> str:
     """Return the methods that an address answers, as the `Allow` header says them."""
     if path == f"{API}/circuits":
         return "GET, HEAD, POST"
-    if path == f"{API}/views":
+    if path == views():
         return "POST"
     if path == new_circuit():
         return "GET, HEAD, POST"

@@ -88,6 +88,7 @@ class CircuitEdgePart(Part):
     rank: int | None = Field(description="Among all direct inputs of the target by norm, from 1")
     num_inputs: int | None = Field(description="How many direct inputs the target has")
     exact: bool | None = Field(description="false: linearised")
+    over: list[str] = Field(description="Where given, only paths over no other layers than these count")
     kernel_shape: list[int] | None
     kernel: list[list[Number]] | str | None = Field(description="Nested lists where small, else the address of its picture")
     scale: Number = Field(description="The weight with the full colour: the largest of all edges between the same two layers")

@@ -55,7 +55,10 @@ class ExplorerEdge(Part):
     sum: Number
     share: Number = Field(description="Of the squared norm of all weights into the target, 0 to 1")
     contribution: Number = Field(description="norm times the standard deviation of the source's activation over the images")
-    exact: bool | None
+    exact: bool | None = Field(description="false: linearised")
+    over: list[str] = Field(
+        description="Bottlenecks that the weight is composed over, in order of execution; of paths over these alone"
+    )
     kernel: list[list[Number]] | None
     image: str | None = Field(description="Address of the kernel's picture, where it is too large to be listed")
 
@@ -73,6 +76,8 @@ class ExplorerQuery(Part):
     between: bool
     sort: str
     sign: str | None
+    bypass: str
+    camera: str | None
     embed: bool
 
 
@@ -89,6 +94,8 @@ class ExplorerPage(Context):
     edges: list[ExplorerEdge] = Field(description="The weights between cards, weakest first")
     maximum: Number = Field(description="The largest single weight shown")
     max_unfolded: int = Field(description="So many lists of partners can be unfolded at once")
+    bypassed: list[str] = Field(description="Layers of the model that are not shown, since `bypass` leads past them")
+    bypass_words: str | None = Field(description="The same in one line")
     notes: list[str] = Field(description="What could not be shown, and how to go on")
     layer_inputs: list[str]
     layer_outputs: list[str]

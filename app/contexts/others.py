@@ -61,6 +61,9 @@ class PartnersPage(Context):
     layers: list[str] = Field(description="Layers directly before or after")
     reach: list[str] = Field(description="All layers in that direction that weights lead to, any number of layers away")
     is_expanded: bool = Field(description="Whether the weights are composed over the layers between")
+    is_cut: bool | None = Field(
+        description="Where the weights are composed: whether kernels grew larger than the maps, and were cut to them"
+    )
     routes: Routes | None = Field(description="The ways that the paths take, where the weights are composed")
     num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
     maximum: Number = Field(

@@ -15,6 +15,7 @@ from app.circuits import (
 )
 from app.contexts import CircuitCard, CircuitPage, CircuitRevision, CircuitsPage, Links, NewCircuitPage
 from app.dependencies import Visit
+from app.explorer_circuit import circuit_at
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import page_links
 from app.twins import Page
@@ -38,6 +39,7 @@ NEW_PARAMETERS = (
     Parameter("model", "Id of the model, to begin with a few units of it"),
     Parameter("units", "Units to begin with, `LAYER/UNIT,LAYER/UNIT`"),
     Parameter("edges", "Edges to begin with, `LAYER/UNIT>LAYER/UNIT,…`"),
+    Parameter("explorer", "Instead: the address of a weight explorer, whose cards and weights to begin with"),
     Parameter("title", "A title to begin with"),
 )
 
@@ -206,13 +208,25 @@ def build_new(visit: Visit) -> NewCircuitPage:
     if revise:
         record = visit.door.users.circuit(revise)
         return new_page(visit.door.settings.write_token is not None, write_circuit(record.circuit), record.revision, None)
+    explorer = query.text("explorer")
+    if explorer:
+        document, file = circuit_at(visit.reader, visit.revision, explorer, query.text("title"))
+        return new_page(is_writable(visit), document, None, None, explorer=explorer, file=file)
     models = [model.id for model in visit.reader.models()]
     model_id = query.text("model") or (models[0] if models else "")
     document = start_document(model_id, query.text("title"), query.text("units"), query.text("edges"))
     return new_page(is_writable(visit), document, None, None)
 
 
-def new_page(can_write: bool, document: str, revision: int | None, problem: str | None) -> NewCircuitPage:
+def new_page(
+    can_write: bool,
+    document: str,
+    revision: int | None,
+    problem: str | None,
+    *,
+    explorer: str | None = None,
+    file: str | None = None,
+) -> NewCircuitPage:
     """Return the form that saves a circuit.
 
     Args:
@@ -220,6 +234,8 @@ def new_page(can_write: bool, document: str, revision: int | None, problem: str 
         document: What is in the form.
         revision: The revision that it would follow, where a circuit is revised.
         problem: Why it was not saved.
+        explorer: The address of the weight explorer that the document was made from.
+        file: The address of the document as a file.
     """
     return NewCircuitPage(
         is_writable=can_write,
@@ -227,7 +243,13 @@ def new_page(can_write: bool, document: str, revision: int | None, problem: str 
         document=document,
         revision=revision,
         problem=problem,
-        links=page_links(urls.new_circuit(), circuits=urls.circuits(), schema=urls.circuit_schema()),
+        links=page_links(
+            urls.new_circuit(explorer=explorer),
+            circuits=urls.circuits(),
+            schema=urls.circuit_schema(),
+            explorer=explorer,
+            file=file,
+        ),
     )
 
 

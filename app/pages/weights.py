@@ -11,6 +11,7 @@ from app.contexts import Context, ExplorerPage, KernelFacet, ListedPartner, Part
 from app.dependencies import Visit
 from app.drawing import largest
 from app.explorer import Explorer
+from app.explorer_circuit import circuit_links
 from app.explorer_query import MAX_UNFOLDED, query_of
 from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
 from app.kernel_views import KINDS, KernelView, kernel_view
@@ -23,7 +24,7 @@ from app.thumbs import layer_thumbnails
 from app.twins import Page
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
-from precompute.store.expanded import Route, expanded_partners, expanded_table, layers_in_reach, routes_between
+from precompute.store.expanded import Route, composed, expanded_partners, expanded_table, layers_in_reach, routes_between
 from precompute.store.partners import Partners, PartnerWeight, Ranking, all_partners
 
 DEFAULT_LIMIT = 50
@@ -70,6 +71,8 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         "whole": urls.with_query(visit.address, query_of(told, embed=False)),
         "graphml": urls.graph_file(layer.model_id, layer.name, unit, **query),
     }
+    links |= circuit_links(layer.model_id, layer.name, unit, told)
+    links["views"] = None if visit.door.settings.write_token is None else urls.views()
     return ExplorerPage(
         model=visit.catalog.model.id,
         layer=layer.name,
@@ -80,6 +83,8 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         edges=edges,
         maximum=largest(edge.kernel for edge in edges),
         max_unfolded=MAX_UNFOLDED,
+        bypassed=explorer.bypassed(),
+        bypass_words=explorer.bypass_words(),
         notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),
@@ -123,6 +128,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         layers=neighbours,
         reach=reach,
         is_expanded=is_expanded,
+        is_cut=_is_cut(visit, direction, partner_layer, route) if is_expanded and partner_layer is not None else None,
         routes=routes_of(visit, direction, partner_layer) if is_expanded and partner_layer is not None else None,
         num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
@@ -246,6 +252,10 @@ def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: R
         latest = {key: found}
         kept["latest partners"] = latest
     return latest[key]
+
+
+def _is_cut(visit: Visit, direction: Direction, partner_layer: str, route: Route | None) -> bool:
+    return composed(visit.reader, visit.catalog, (visit.layer.name, visit.unit), direction, partner_layer, route).is_cut
 
 
 def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:

@@ -129,6 +129,9 @@ class CircuitEdge(_Strict, frozen=True):
 
     source: UnitAddress
     target: UnitAddress
+    over: list[LayerName] | None = Field(
+        None, min_length=1, max_length=100, description="Only paths over no other layers between than these; by default all"
+    )
     note: Note | None = None
 
     @property

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.circuits.graph import Array, Link, Node, WeightGraph
+from precompute.circuits.graph import Array, Link, Node, Way, WeightGraph
 from precompute.domain import Placement
 from precompute.errors import UsageError
 
@@ -100,7 +100,7 @@ def expand_inputs(
     units: Sequence[int],
     source: str,
     *,
-    route: Sequence[str] | None = None,
+    route: Way | None = None,
     dtype: Any = np.float64,
 ) -> Expanded:
     """Return the kernels from every unit of an earlier layer to some units of a layer.
@@ -110,7 +110,7 @@ def expand_inputs(
         target: The later layer.
         units: Of the target.
         source: The earlier layer.
-        route: Only the paths over these layers; see `WeightGraph.routes`.
+        route: Only the paths over these layers; see `WeightGraph.links_between`.
         dtype: In which it is computed.
 
     Raises:
@@ -133,7 +133,7 @@ def expand_outputs(
     units: Sequence[int],
     target: str,
     *,
-    route: Sequence[str] | None = None,
+    route: Way | None = None,
     dtype: Any = np.float64,
 ) -> Expanded:
     """Return the kernels from some units of a layer to every unit of a later layer.
@@ -161,7 +161,7 @@ def expand_outputs(
 
 
 def gross_weights(
-    graph: WeightGraph, source: str, target: str, unit: int, *, is_inputs: bool, route: Sequence[str] | None = None
+    graph: WeightGraph, source: str, target: str, unit: int, *, is_inputs: bool, route: Way | None = None
 ) -> NDArray[np.float64]:
     """Return the sum of the absolute weights of all paths between a unit and each unit of another layer.
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from precompute.domain import Placement
 
 Array = NDArray[Any]
+Way = Sequence[str] | frozenset[str]
+"""Which paths between two layers count: those over exactly these layers in this order; of a set, all that go over no others."""
 MERGES = frozenset({"add", "concat"})
 
 
@@ -27,6 +29,7 @@ class Node:
         is_merge: Whether it is a stream or a concatenation: a view of the layers that make it, which no path goes through.
         is_linear: Whether its activation is its pre-activation: no nonlinearity follows.
         map_size: Height and width of its map, or None where it has none or it is not known.
+        is_depthwise: Whether each of its units reads one unit alone.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Node:
     is_merge: bool = False
     is_linear: bool = False
     map_size: tuple[int, int] | None = None
+    is_depthwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,19 @@ class WeightGraph:
         found = self._into.get(target, [])
         return [link for link in found if link.source == source or not self.nodes[link.source].is_merge]
 
-    def links_between(self, source: str, target: str, route: Sequence[str] | None = None) -> list[Link]:
+    def links_between(self, source: str, target: str, route: Way | None = None) -> list[Link]:
         """Return every link on a path from one layer to another, the last first.
 
         Args:
             source: The earlier layer.
             target: The later layer.
-            route: Only the path over these layers, in order of execution, `source` and `target` left out.
+            route: Only the path over these layers, in order of execution, `source` and `target` left out; of a set, every path
+                that goes over no other layers.
         """
+        if isinstance(route, frozenset):
+            inside = route | {source, target}
+            links = [link for link in self.links if link.source in inside and link.target in inside]
+            return WeightGraph(list(self.nodes.values()), links).links_between(source, target)
         if route is not None:
             stops = [source, *route, target]
             steps = set(pairwise(stops))

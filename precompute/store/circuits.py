@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
+from precompute.circuits.expand import Expanded
+from precompute.circuits.graph import squares_and_sums
+from precompute.errors import UsageError
 from precompute.store.arrays import kernel_between, weights_of
-from precompute.store.expanded import expanded_partners, kernel_of, layers_in_reach
+from precompute.store.expanded import composed_inputs, expanded_partners, kernel_of, layers_in_reach, weight_graph
 from precompute.store.partners import Partners, all_partners
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
@@ -19,7 +22,10 @@ from precompute.store.user_db import now
 
 EdgeStatus = Literal["direct", "expanded", "not_linked", "not_built", "left_out", "unknown"]
 MAX_EXPANDED = 24
-"""So many tables of expanded weights are composed for one page: one for each target and source layer."""
+"""So many tables of expanded weights are composed for one page: one for each target and source layer, or over given layers one
+for each two layers."""
+TOGETHER = 32
+"""So many units are composed together."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,23 @@ def admit(reader: AtlasReader, draft: CircuitDraft, circuit_id: str | None = Non
 
     Raises:
         UnknownName: The atlas has no such model, layer or unit.
-        UsageError: An edge leads backwards.
+        UsageError: An edge leads backwards, or over layers that do not lie between its ends.
     """
     catalog = reader.catalog(draft.model, reader.revision())
     check_units(draft, {layer.name: layer.spec.num_units for layer in catalog.layers.values()})
+    _check_ways(draft, catalog)
     return complete(draft, catalog.model.weights_sha256, now(), circuit_id)
+
+
+def _check_ways(draft: CircuitDraft, catalog: Catalog) -> None:
+    order = {name: place for place, name in enumerate(catalog.layers)}
+    for place, edge in enumerate(draft.edges):
+        for name in edge.over or ():
+            if not order[edge.source.layer] < order[catalog.layer(name).name] < order[edge.target.layer]:
+                raise UsageError(
+                    f"edges[{place}] leads over {name}, which does not come between {edge.source.layer} and {edge.target.layer}. "
+                    "Leave it out of 'over'."
+                )
 
 
 def edge_numbers(
@@ -76,13 +94,20 @@ def edge_numbers(
         catalog: The model.
         edges: Any edges, of this model or not.
     """
+    edges = list(edges)
+    known = [edge for edge in edges if _exists(catalog, edge.source.key) and _exists(catalog, edge.target.key)]
+    past = _past(reader, catalog, [edge for edge in known if edge.over])
+    exists = {edge.key for edge in known}
     inputs: dict[UnitKey, Partners] = {}
     composed: dict[tuple[UnitKey, str], Partners] = {}
     found: dict[tuple[UnitKey, UnitKey], EdgeNumbers] = {}
     for edge in edges:
         source, target = edge.key
-        if not (_exists(catalog, source) and _exists(catalog, target)):
+        if edge.key not in exists:
             found[edge.key] = EdgeNumbers("unknown")
+            continue
+        if edge.over:
+            found[edge.key] = past[edge.key]
             continue
         if catalog.link(source[0], target[0]) is None:
             found[edge.key] = _expanded(reader, catalog, source, target, composed)
@@ -96,6 +121,44 @@ def edge_numbers(
 def _exists(catalog: Catalog, unit: UnitKey) -> bool:
     layer = catalog.layers.get(unit[0])
     return layer is not None and unit[1] < layer.spec.num_units
+
+
+def _past(reader: AtlasReader, catalog: Catalog, edges: list[CircuitEdge]) -> dict[tuple[UnitKey, UnitKey], EdgeNumbers]:
+    """Return what the weights over some layers say, composed together where edges lead between the same layers."""
+    graph = weight_graph(reader, catalog)
+    groups: dict[tuple[str, str, frozenset[str]], list[CircuitEdge]] = {}
+    for edge in edges:
+        groups.setdefault((edge.source.layer, edge.target.layer, frozenset(edge.over or ())), []).append(edge)
+    found: dict[tuple[UnitKey, UnitKey], EdgeNumbers] = {}
+    for place, ((source, target, way), group) in enumerate(groups.items()):
+        if not graph.links_between(source, target, way) or place >= MAX_EXPANDED:
+            status = "left_out" if place >= MAX_EXPANDED else "not_linked"
+            found |= {edge.key: EdgeNumbers(status) for edge in group}
+            continue
+        units = sorted({edge.target.unit for edge in group})
+        for start in range(0, len(units), TOGETHER):
+            batch = units[start : start + TOGETHER]
+            expanded = composed_inputs(reader, catalog, target, batch, source, way)
+            squares, sums = squares_and_sums(expanded.array)
+            for edge in group:
+                if edge.target.unit in batch:
+                    row = batch.index(edge.target.unit)
+                    found[edge.key] = _in_row(expanded, squares[row], sums[row], row, edge.source.unit)
+    return found
+
+
+def _in_row(expanded: Expanded, squares: NDArray[np.float64], sums: NDArray[np.float64], row: int, source: int) -> EdgeNumbers:
+    order = np.argsort(-squares, kind="stable")
+    return EdgeNumbers(
+        "expanded",
+        norm=float(np.sqrt(squares[source])),
+        sum=float(sums[source]),
+        share=float(squares[source] / total) if (total := squares.sum()) > 0 else 0.0,
+        rank=int(np.flatnonzero(order == source)[0]) + 1,
+        num_inputs=len(squares),
+        is_exact=expanded.is_exact,
+        kernel=expanded.array[row, source],
+    )
 
 
 def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, inputs: Partners) -> EdgeNumbers:

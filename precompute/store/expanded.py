@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.circuits.expand import Expanded, expand_inputs, expand_outputs, gross_weights
-from precompute.circuits.graph import MERGES, Link, Node, WeightGraph
+from precompute.circuits.graph import MERGES, Link, Node, Way, WeightGraph
 from precompute.errors import AtlasError
 from precompute.store.arrays import (
     Direction,
@@ -76,7 +76,14 @@ def weight_graph(reader: AtlasReader, catalog: Catalog) -> WeightGraph:
     found = catalog.held.get("weight graph")
     if found is None:
         nodes = [
-            Node(name, layer.spec.num_units, layer.spec.operation in MERGES, layer.spec.nonlinearity is None, _map_size(layer))
+            Node(
+                name,
+                layer.spec.num_units,
+                layer.spec.operation in MERGES,
+                layer.spec.nonlinearity is None,
+                _map_size(layer),
+                layer.spec.operation == "depthwise",
+            )
             for name, layer in catalog.layers.items()
         ]
         links = [
@@ -115,7 +122,7 @@ def expanded_table(
     unit: int,
     direction: Direction,
     other: str,
-    route: Route | None = None,
+    route: Way | None = None,
 ) -> tuple[PartnerTable, bool]:
     """Return the weights between a unit and all units of a layer any number of layers away, and whether they are exact.
 
@@ -133,7 +140,7 @@ def expanded_table(
     """
     graph = weight_graph(reader, catalog)
     source, target = (other, layer.name) if direction == "inputs" else (layer.name, other)
-    expanded = _expanded(reader, catalog, (layer.name, unit), direction, other, route)
+    expanded = composed(reader, catalog, (layer.name, unit), direction, other, route)
     units = list(range(expanded.array.shape[1]))
     if direction == "inputs":
         spreads = spreads_of(reader, catalog, catalog.layers[source], units)
@@ -152,7 +159,7 @@ def any_kernels(
     unit: int,
     direction: Direction,
     other: str,
-    route: Route | None = None,
+    route: Way | None = None,
 ) -> tuple[Sequence[int], NDArray[np.float64], bool]:
     """Return the partners of a unit in another layer, stored or composed, the kernels `[partner, height, width]`, and exactness.
 
@@ -171,7 +178,7 @@ def any_kernels(
     link = catalog.link(other, layer.name) if direction == "inputs" else catalog.link(layer.name, other)
     if link is not None and route is None:
         return *kernels_of(reader, link, unit, direction), bool(link.is_exact)
-    expanded = _expanded(reader, catalog, (layer.name, unit), direction, other, route)
+    expanded = composed(reader, catalog, (layer.name, unit), direction, other, route)
     kernels = np.array(expanded.array[0], np.float64)
     return range(len(kernels)), kernels, expanded.is_exact
 
@@ -183,14 +190,14 @@ def expanded_partners(
     unit: int,
     direction: Direction,
     other: str,
-    route: Route | None = None,
+    route: Way | None = None,
 ) -> Partners:
     """Return every unit of a layer any number of layers away as a partner, strongest norm first; see `expanded_table`."""
     return join([expanded_table(reader, catalog, layer, unit, direction, other, route)[0]])
 
 
 def kernel_of(
-    reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, route: Route | None = None
+    reader: AtlasReader, catalog: Catalog, source: UnitKey, target: UnitKey, route: Way | None = None
 ) -> FoundKernel | None:
     """Return the kernel between two units, stored or composed, or None where there is none.
 
@@ -212,13 +219,26 @@ def kernel_of(
     from_source = _kept(catalog).peek((source, "outputs", target[0], route))
     if from_source is not None:
         return FoundKernel(from_source.array[0, target[1]], from_source.is_exact)
-    found = _expanded(reader, catalog, target, "inputs", source[0], route)
+    found = composed(reader, catalog, target, "inputs", source[0], route)
     return FoundKernel(found.array[0, source[1]], found.is_exact)
 
 
-def _expanded(
-    reader: AtlasReader, catalog: Catalog, unit: UnitKey, direction: Direction, other: str, route: Route | None
+def composed(
+    reader: AtlasReader, catalog: Catalog, unit: UnitKey, direction: Direction, other: str, route: Way | None = None
 ) -> Expanded:
+    """Return the kernels between a unit and all units of a layer any number of layers away; those asked for lately are kept.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        unit: Layer and index of the unit.
+        direction: `inputs` where the other layer comes before.
+        other: Name of the other layer.
+        route: Only the paths over these layers.
+
+    Raises:
+        UsageError: There is no path.
+    """
     graph = weight_graph(reader, catalog)
 
     def make() -> Expanded:
@@ -227,6 +247,27 @@ def _expanded(
         return expand_outputs(graph, unit[0], [unit[1]], other, route=route)
 
     return _kept(catalog).get((unit, direction, other, route), make)
+
+
+def composed_inputs(
+    reader: AtlasReader, catalog: Catalog, target: str, units: Sequence[int], source: str, route: Way | None = None
+) -> Expanded:
+    """Return the kernels from all units of an earlier layer to some units of a layer, composed together; kept likewise.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        target: The later layer.
+        units: Of the later layer.
+        source: The earlier layer.
+        route: Only the paths over these layers.
+
+    Raises:
+        UsageError: There is no path.
+    """
+    graph = weight_graph(reader, catalog)
+    key = (target, tuple(units), source, route)
+    return _kept(catalog).get(key, lambda: expand_inputs(graph, target, units, source, route=route))
 
 
 def _kept(catalog: Catalog) -> _Kept:

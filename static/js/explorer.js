@@ -1,16 +1,18 @@
 // The weight explorer. The address says what is shown; the server draws it up. Here every action makes a new address, fetches
 // its twin and moves the cards to where they now belong, so that Back is undo. Nothing about weights is calculated here.
 
+import { Asker } from "./graph/ask.js";
 import { follow, listen, tellCurrent, tellLinks, tellNotes, tellTools } from "./graph/bar.js";
-import { copyAddress, pngFile, save, svgFile } from "./graph/files.js";
-import { actionOf, neighbour } from "./graph/keys.js";
-import { sceneOf } from "./graph/scene.js";
+import { saveScene } from "./graph/files.js";
+import { actionOf } from "./graph/keys.js";
+import { copyLink } from "./graph/share.js";
 import { cardAt, Stage } from "./graph/stage.js";
-import { LISTS, pruned, queryOf, toggled } from "./graph/state.js";
+import { LISTS, pruned, queryOf, toggled, USUAL } from "./graph/state.js";
 import { fillTable } from "./graph/table.js";
 import { Trail } from "./graph/trail.js";
+import { wordsOf } from "./graph/words.js";
 
-const USUAL = { hide: [], pin: [], top: 6, min: 0, between: false, sort: "norm", sign: null };
+const SETTLED_MS = 250;
 const WAYS = ["left", "right", "up", "down"];
 
 /** @param {HTMLElement} element */
@@ -29,10 +31,10 @@ class Explorer {
     [this.live, this.notes, this.strip] = [part("live"), part("notes"), part("current")];
     this.table = /** @type {HTMLDetailsElement | null} */ (part("table"));
     this.form = /** @type {HTMLFormElement | null} */ (element.querySelector("form.gbar"));
-    /** @type {AbortController | null} */
-    this.asking = null;
+    this.asker = new Asker(part("graph"));
     const chosen = (/** @type {any} */ card) => tellCurrent(this.strip, card, page.state.embed);
-    this.stage = new Stage(part("graph"), page, { say: (words) => this.say(words), chosen });
+    [this.settling, this.isGoing] = [0, false];
+    this.stage = new Stage(part("graph"), page, { say: (words) => this.say(words), chosen, moved: () => this.settle() });
     this.trail = new Trail((address) => this.go(address), () => this.tellTrail());
     if (this.table) this.table.open = false;
     this.table?.addEventListener("toggle", () => this.tellPage());
@@ -47,6 +49,7 @@ class Explorer {
   /** Ask the server for another state, and go there.
    * @param {any} state @param {string | (() => string)} said @param {string | null} [anchor] */
   async ask(state, said, anchor = null) {
+    state = { ...state, camera: this.tellView() };
     const isTooMuch = state.inputs.length + state.outputs.length > this.page.max_unfolded;
     this.wanted = isTooMuch ? pruned(state, new Set(this.stage.layout.cards.keys())) : state;
     const page = await this.fetchPage(window.location.pathname + queryOf(this.wanted));
@@ -59,10 +62,31 @@ class Explorer {
   /** Follow Back and Forward.
    * @param {string} address */
   async go(address) {
+    this.isGoing = true; // the address is that of the page to come, not of the one that is shown
     const page = await this.fetchPage(address);
+    this.isGoing = false;
     if (!page) return;
     this.apply(page, this.stage.current);
+    if (page.state.camera) this.stage.look(page.state.camera);
     this.say(`${this.stage.layout.cards.size} cards, ${this.stage.layout.edges.length} weights`);
+  }
+
+  /** Once the picture has come to rest, the address says what is in view. */
+  settle() {
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.tellView(), SETTLED_MS);
+  }
+
+  /** @returns {string | null} what is in view, where it was moved by hand */
+  tellView() {
+    clearTimeout(this.settling);
+    const camera = this.stage.inView();
+    if (camera === this.page.state.camera || this.isGoing) return camera;
+    this.page = { ...this.page, state: { ...this.page.state, camera } };
+    this.wanted = { ...this.wanted, camera };
+    this.trail.replace(window.location.pathname + queryOf(this.page.state));
+    tellLinks(this.page);
+    return camera;
   }
 
   /** @param {any} page @param {string | null} anchor */
@@ -74,20 +98,11 @@ class Explorer {
 
   /** @param {string} address @returns {Promise<any>} null where it was not answered; the reason is then shown */
   async fetchPage(address) {
-    this.asking?.abort();
-    const asking = new AbortController();
-    this.asking = asking;
-    this.stage.frame.classList.add("busy");
     try {
-      const answer = await fetch(`/api/v1${address}`, { signal: asking.signal });
-      const body = await answer.json();
-      if (answer.ok) return body;
-      throw new Error(body.detail);
+      return await this.asker.ask(address);
     } catch (error) {
-      if (!asking.signal.aborted) this.trouble(error);
+      this.trouble(error);
       return null;
-    } finally {
-      if (this.asking === asking) this.stage.frame.classList.remove("busy");
     }
   }
 
@@ -104,19 +119,8 @@ class Explorer {
     const { stage } = this;
     if (card === stage.start && (list === "hide" || list === "pin")) return;
     const isOn = this.wanted[list].includes(card);
-    if (list === "hide" && !isOn && card === stage.current) {
-      const [above, below] = ["up", "down"].map((way) => neighbour(stage.layout, card, way));
-      stage.choose(above !== card ? above : below !== card ? below : stage.start);
-    }
-    const words = decodeURIComponent(card).replace(/\/(\d+)$/, " $1");
-    const said = () => {
-      if (list === "hide") return `${words} ${isOn ? "shown again" : "hidden"}`;
-      if (list === "pin") return `${words} ${isOn ? "unpinned" : "pinned"}`;
-      const end = list === "inputs" ? "target" : "source";
-      const count = stage.layout.edges.filter((/** @type {any} */ line) => line[end] === card).length;
-      const left = list === "inputs" ? "Inputs" : "Outputs";
-      return isOn ? `${left} of ${words} folded` : `${count} ${count === 1 ? list.slice(0, -1) : list} of ${words} unfolded`;
-    };
+    if (list === "hide" && !isOn) stage.leave(card);
+    const said = () => wordsOf(stage.layout, list, card, isOn);
     this.ask(toggled(this.wanted, list, card), said, list === "hide" ? stage.current : card);
   }
 
@@ -129,16 +133,8 @@ class Explorer {
     if (list && card) this.toggle(list, card);
     else if (hidden) this.toggle("hide", hidden);
     else if (tool) this.act(tool);
-    else if (card && target?.closest("[data-who]")) this.tap(event, card);
+    else if (card && target?.closest("[data-who]")) this.stage.tap(event, card);
     if (tool) target?.closest("details")?.removeAttribute("open");
-  }
-
-  /** With a finger, the first tap chooses a card and the second opens it.
-   * @param {MouseEvent} event @param {string} card */
-  tap(event, card) {
-    if (matchMedia("(pointer: coarse)").matches && card !== this.tapped) event.preventDefault();
-    this.tapped = card;
-    this.stage.choose(card);
   }
 
   /** @param {KeyboardEvent} event */
@@ -153,26 +149,31 @@ class Explorer {
   /** @param {string} action */
   act(action) {
     const { stage, trail } = this;
-    const alone = [stage.start];
+    this.tellView();
     /** @type {Record<string, () => unknown>} */
     const actions = {
       in: () => stage.camera.zoom(1.3), out: () => stage.camera.zoom(1 / 1.3), fit: () => stage.fit(),
-      undo: () => trail.undo(), redo: () => trail.redo(), copy: () => copyAddress().then((words) => this.say(words), (error) => this.trouble(error)),
-      reset: () => this.ask({ ...this.wanted, ...USUAL, inputs: alone, outputs: alone }, "Back to the start", stage.start),
+      undo: () => trail.undo(), redo: () => trail.redo(), copy: () => this.try(() => copyLink(this.page)),
+      reset: () => this.reset(),
       close: () => stage.popover.hide(), "next line": () => stage.step(1), "previous line": () => stage.step(-1),
-      svg: () => this.save("svg", async (scene) => svgFile(scene)), png: () => this.save("png", pngFile),
+      svg: () => this.try(() => saveScene("svg", stage.layout, this.page)), png: () => this.try(() => saveScene("png", stage.layout, this.page)),
     };
     if (LISTS.includes(action)) this.toggle(action, stage.current);
     else if (WAYS.includes(action)) stage.walk(action);
     else actions[action]?.();
   }
 
-  /** @param {string} kind @param {(scene: import("./graph/scene.js").Scene) => Promise<Blob>} make */
-  async save(kind, make) {
+  async reset() {
+    const alone = [this.stage.start];
+    this.stage.fit();
+    await this.ask({ ...this.wanted, ...USUAL, inputs: alone, outputs: alone }, "Back to the start", this.stage.start);
+    this.stage.fit();
+  }
+
+  /** @param {() => Promise<string>} work its words are said */
+  async try(work) {
     try {
-      const scene = await sceneOf(this.stage.layout, this.page);
-      save(await make(scene), `weights-${this.page.layer}-${this.page.unit}.${kind}`);
-      this.say(`${kind.toUpperCase()} saved`);
+      this.say(await work());
     } catch (error) {
       this.trouble(error);
     }

@@ -108,7 +108,7 @@ def test_three_levels_by_mouse_then_hide_undo_and_reload(browser: Browser, addre
 
 
 def test_address_of_each_action_is_the_link_of_the_page_without_scripts(browser: Browser, address: str) -> None:
-    path = f"{UNIT}/weights?pin=stem/3&top=4"
+    path = f"{UNIT}/weights?pin=stem/3&top=4&bypass=depthwise"
     plain = Visitor(browser, address, scripts=False)
     plain.page.goto(path)
     links = dict(
@@ -186,7 +186,7 @@ def test_drag_moves_and_opens_nothing_and_the_wheel_zooms(browser: Browser, addr
     moved = page.locator(".gcard.start .gwho").bounding_box()
     assert moved is not None
     assert moved["x"] - box["x"] == pytest.approx(100, abs=1)
-    assert page.url == url
+    assert page.url.split("?")[0] == url  # nothing was opened
     page.mouse.wheel(0, -300)
     assert world.get_attribute("style") not in (before, None)
     larger = page.locator(".gcard.start .gwho").bounding_box()
@@ -213,6 +213,46 @@ def test_line_under_the_pointer_tells_its_kernel(browser: Browser, address: str)
     visitor.finish(address)
 
 
+def test_many_lines_are_drawn_on_a_canvas_where_their_elements_would_be(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = begin(visitor, f"{UNIT}/weights?inputs=blocks.0.pw/7,head.fc/1&top=20&between=1")
+    canvas = page.locator(".gworld canvas")
+    assert page.request.get(f"/api/v1{page.url.removeprefix(address)}").json()["edges"][260:]
+    expect(canvas).to_be_visible()
+    assert lines(page) == 0
+    page.locator(".gcard.start .gwho").focus()
+    page.keyboard.press("e")  # one line stands out, as an element
+    expect(page.locator(".gworld path.glit.chosen")).to_have_count(1)
+    ink = """async ([dx]) => {
+        const path = document.querySelector("path.glit.chosen"), canvas = document.querySelector(".gworld canvas");
+        const point = path.getPointAtLength(path.getTotalLength() / 2).matrixTransform(path.getScreenCTM());
+        const box = canvas.getBoundingClientRect();
+        const [x, y] = [(point.x + dx - box.left) * canvas.width / box.width, (point.y - box.top) * canvas.height / box.height];
+        const pen = new OffscreenCanvas(3, 3).getContext("2d", {willReadFrequently: true});
+        pen.drawImage(canvas, 1 - Math.round(x), 1 - Math.round(y));
+        return pen.getImageData(0, 0, 3, 3).data.filter((_, at) => at % 4 === 3).some(Boolean);
+    }"""
+    assert page.evaluate(ink, [0])
+    assert not page.evaluate(ink, [-3000])
+    before = canvas.get_attribute("style")
+    box = page.locator(".graph").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 700, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 800, box["y"] + 20, steps=3)
+    assert canvas.get_attribute("style") == before  # it moves with the picture
+    page.mouse.move(box["x"] + 1300, box["y"] + 20, steps=3)
+    assert canvas.get_attribute("style") != before  # its edge had come into view
+    page.mouse.up()
+    page.locator(".gcard.start .gwho").focus()
+    page.keyboard.press("e")
+    assert page.evaluate(ink, [0])
+    page.locator("input[name=between]").uncheck()
+    expect(canvas).to_be_hidden()
+    assert lines(page) > 20
+    visitor.finish(address)
+
+
 def test_bar_changes_the_picture_and_says_what_it_is(browser: Browser, address: str) -> None:
     visitor = Visitor(browser, address, scripts=True)
     page = begin(visitor)
@@ -228,6 +268,30 @@ def test_bar_changes_the_picture_and_says_what_it_is(browser: Browser, address: 
     expect(page).to_have_url(f"{address}{UNIT}/weights?top=2&min=0.5&between=1&sign=-")
     page.get_by_role("button", name="Reset").click()
     expect(page).to_have_url(f"{address}{UNIT}/weights")
+    visitor.finish(address)
+
+
+def test_bottlenecks_are_left_out_and_come_back(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = begin(visitor)
+    before = cards(page)
+    assert any(card.startswith("blocks.0.dw") for card in before)
+    page.locator("select[name=bypass]").select_option("1")
+    expect(page).to_have_url(f"{address}{UNIT}/weights?bypass=1")
+    expect(told(page)).to_contain_text("no bottlenecks")
+    expect(page.locator("[data-role=notes]")).to_contain_text("1 layer is a bottleneck")
+    assert {card.split("/")[0] for card in cards(page)} == {"stem", "blocks.0.pw", "head.fc"}
+    page.locator(".gcard.start .gwho").focus()
+    for _ in range(9):  # inputs come first, from the top
+        page.keyboard.press("e")
+        if "composed over" in (told(page).text_content() or ""):
+            break
+    expect(told(page)).to_contain_text("linearised, composed over blocks.0.dw")
+    expect(page.locator(".gpop")).to_contain_text("composed over")
+    page.keyboard.press("u")
+    expect(page).to_have_url(f"{address}{UNIT}/weights")
+    expect(page.locator("[data-role=notes]")).not_to_contain_text("bottleneck")
+    assert cards(page) == before
     visitor.finish(address)
 
 

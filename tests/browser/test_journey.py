@@ -24,9 +24,10 @@ PAGES += ["/circuits", "/circuits/hostile-23456789", "/circuits/placed-23456789"
 
 
 @contextmanager
-def serve(atlas: Path) -> Iterator[str]:
-    """Serve an atlas on a free port."""
-    server = uvicorn.Server(uvicorn.Config(create_app(AppSettings(atlas)), port=0, log_level="warning"))
+def serve(atlas: Path, token: str | None = None) -> Iterator[str]:
+    """Serve an atlas on a free port; with a token, for writing too."""
+    app = create_app(AppSettings(atlas, write_token=token))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

@@ -28,6 +28,7 @@ export function listen(form, ask) {
     else if (field.name === "top") ask({ top: Number(field.value) }, `${field.value} partners of each card`);
     else if (field.name === "sort") ask({ sort: field.value }, `Partners chosen by ${field.value}`);
     else if (field.name === "sign") ask({ sign: field.value || null }, field.value ? `Only weights that ${field.value === "+" ? "add" : "take away"}` : "Weights of both signs");
+    else if (field.name === "bypass") ask({ bypass: field.value }, `Layers: ${field instanceof HTMLSelectElement ? field.selectedOptions[0].text : field.value}`);
     else if (field instanceof HTMLInputElement && field.name === "between") ask({ between: field.checked }, field.checked ? "Weights between all cards" : "Only unfolded weights");
   });
 }
@@ -35,7 +36,7 @@ export function listen(form, ask) {
 /** Make the fields say a state.
  * @param {HTMLFormElement} form @param {any} state */
 export function follow(form, state) {
-  for (const name of ["top", "sort"]) /** @type {HTMLSelectElement} */ (form.elements.namedItem(name)).value = String(state[name]);
+  for (const name of ["top", "sort", "bypass"]) /** @type {HTMLSelectElement} */ (form.elements.namedItem(name)).value = String(state[name]);
   /** @type {HTMLSelectElement} */ (form.elements.namedItem("sign")).value = state.sign ?? "";
   /** @type {HTMLInputElement} */ (form.elements.namedItem("between")).checked = state.between;
   const slider = /** @type {HTMLInputElement} */ (form.querySelector("[data-role=slider]"));
@@ -73,6 +74,7 @@ export function tellCurrent(element, card, isEmbed) {
  * @param {HTMLElement} element @param {any} page @param {string | null} trouble */
 export function tellNotes(element, page, trouble) {
   const notes = [...(trouble ? [trouble] : []), ...page.notes].map((note) => h("p", { class: "pending" }, note));
+  if (page.bypass_words) notes.push(h("p", { class: "quiet" }, page.bypass_words));
   if (page.state.hide.length) {
     const chips = page.state.hide.map((/** @type {string} */ card) => h("button", { class: "gchip", type: "button", "data-shows": card }, card));
     notes.push(h("p", { class: "quiet" }, "Hidden, click to show again: ", ...chips));
@@ -84,7 +86,7 @@ export function tellNotes(element, page, trouble) {
  * @param {any} page */
 export function tellLinks({ links, state }) {
   const embed = window.location.pathname + queryOf({ ...state, embed: true });
-  for (const [name, address] of [["whole", links.whole], ["graphml", links.graphml], ["json", links.self], ["embed", embed]]) {
+  for (const [name, address] of [["whole", links.whole], ["graphml", links.graphml], ["json", links.self], ["embed", embed], ["circuit", links.circuit], ["circuit_file", links.circuit_file]]) {
     for (const link of document.querySelectorAll(`[data-link=${name}]`)) link.setAttribute("href", address);
   }
 }

@@ -4,11 +4,13 @@
 const [LEAST, MOST, SLACK, FAR] = [0.06, 3, 5, 0.4];
 
 export class Camera {
-  /** @param {HTMLElement} frame @param {HTMLElement} world @param {() => void} moved */
-  constructor(frame, world, moved) {
+  /** @param {HTMLElement} frame @param {HTMLElement} world @param {() => void} moved
+   * @param {() => void} taken called before somebody moves or zooms by hand */
+  constructor(frame, world, moved, taken) {
     this.frame = frame;
     this.world = world;
     this.moved = moved;
+    this.taken = taken;
     this.x = 0;
     this.y = 0;
     this.scale = 1;
@@ -44,6 +46,7 @@ export class Camera {
     const before = [...this.pointers.values()];
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (before.length === 1) {
+      this.taken();
       this.set(this.x + dx, this.y + dy, this.scale);
     } else if (before.length === 2) {
       this.pinch(before, [...this.pointers.values()]);
@@ -84,6 +87,7 @@ export class Camera {
   /** Zoom about a point of the window, or about the middle.
    * @param {number} factor @param {number} [clientX] @param {number} [clientY] */
   zoom(factor, clientX, clientY) {
+    this.taken();
     const box = this.frame.getBoundingClientRect();
     const [px, py] = [(clientX ?? box.left + box.width / 2) - box.left, (clientY ?? box.top + box.height / 2) - box.top];
     const scale = Math.min(MOST, Math.max(LEAST, this.scale * factor));
@@ -112,6 +116,21 @@ export class Camera {
     const [x0, x1] = [box.x0 * this.scale + this.x, box.x1 * this.scale + this.x];
     const [y0, y1] = [box.y0 * this.scale + this.y, box.y1 * this.scale + this.y];
     this.set(this.x + shift(x0, x1, this.frame.clientWidth), this.y + shift(y0, y1, this.frame.clientHeight), this.scale);
+  }
+
+  /** What part of a picture is in view: the middle of the window, from a point of the picture, and how large.
+   * @param {{x: number, y: number}} origin @returns {string} */
+  tell(origin) {
+    const [x, y] = [this.frame.clientWidth / 2 - this.x, this.frame.clientHeight / 2 - this.y].map((value) => value / this.scale);
+    const within = (/** @type {number} */ value) => Math.max(-99999, Math.min(99999, Math.round(value * 10) / 10));
+    return [within(x - origin.x), within(y - origin.y), Math.max(LEAST, Number(this.scale.toPrecision(4)))].join(",");
+  }
+
+  /** Bring into view what `tell` told.
+   * @param {string} told @param {{x: number, y: number}} origin */
+  look(told, origin) {
+    const [x, y, scale] = told.split(",").map(Number);
+    this.set(this.frame.clientWidth / 2 - (origin.x + x) * scale, this.frame.clientHeight / 2 - (origin.y + y) * scale, scale);
   }
 
   /** @param {number} x @param {number} y @param {number} scale */

@@ -1,12 +1,13 @@
 // Files of the picture: SVG with everything inside it, PNG through a canvas.
 
 import { fill, SVG } from "./dom.js";
+import { sceneOf } from "./scene.js";
 
 const MOST_SIDE = 12000;
 const MOST_PIXELS = 64e6;
 
 /** @param {import("./scene.js").Scene} scene @returns {Blob} */
-export function svgFile(scene) {
+function svgFile(scene) {
   const { width, height } = scene;
   // A document of its own: in the page, pictures inside the file would be loaded, which the page forbids.
   const paper = document.implementation.createDocument(SVG, "svg");
@@ -30,7 +31,7 @@ export function svgFile(scene) {
 
 /** Twice as large as on the screen, or as large as a canvas can be.
  * @param {import("./scene.js").Scene} scene @returns {Promise<Blob>} */
-export async function pngFile(scene) {
+async function pngFile(scene) {
   const { width, height } = scene;
   const scale = Math.min(2, MOST_SIDE / Math.max(width, height), Math.sqrt(MOST_PIXELS / (width * height)));
   const canvas = document.createElement("canvas");
@@ -73,7 +74,7 @@ function draw(pen, shape, font) {
 
 /** Offer a file for saving.
  * @param {Blob} blob @param {string} name */
-export function save(blob, name) {
+function save(blob, name) {
   const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   Object.assign(link, { href: url, download: name });
@@ -83,12 +84,10 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** Put the address of the page on the clipboard. */
-export async function copyAddress() {
-  try {
-    await navigator.clipboard.writeText(window.location.href);
-  } catch {
-    throw new Error(`The browser does not allow copying here. The address is ${window.location.href}`);
-  }
-  return "Address copied";
+/** Save the picture as a file.
+ * @param {"svg" | "png"} kind @param {any} layout @param {any} page @returns {Promise<string>} what was done */
+export async function saveScene(kind, layout, page) {
+  const scene = await sceneOf(layout, page);
+  save(kind === "svg" ? svgFile(scene) : await pngFile(scene), `weights-${page.layer}-${page.unit}.${kind}`);
+  return `${kind.toUpperCase()} saved`;
 }

@@ -1,6 +1,6 @@
 // What a line says: both ends, the kernel with its numbers, norm, sum and share.
 
-import { h, number, percent, picture, s, signed, signOf } from "./dom.js";
+import { h, number, percent, picture, s, signed, signOf, tail } from "./dom.js";
 import { bendOf, middleOf, pieces } from "./layout.js";
 
 const REACH_PX = 9;
@@ -39,7 +39,8 @@ export class Popover {
  * @param {any} line */
 export function sentence({ edge }) {
   const how = edge.exact === null ? "" : edge.exact ? ", exact" : ", linearised";
-  return `${edge.source_layer} ${edge.source_unit} to ${edge.target_layer} ${edge.target_unit}: sum ${number(edge.sum, 4)}, norm ${number(edge.norm, 4)}, ${percent(edge.share)} of what feeds the target${how}`;
+  const over = edge.over.length ? `, composed over ${edge.over.join(" and ")}` : "";
+  return `${edge.source_layer} ${edge.source_unit} to ${edge.target_layer} ${edge.target_unit}: sum ${number(edge.sum, 4)}, norm ${number(edge.norm, 4)}, ${percent(edge.share)} of what feeds the target${how}${over}`;
 }
 
 /** The line nearest to a point of the picture, or null where none is near.
@@ -48,7 +49,7 @@ export function nearestLine(layout, point, scale) {
   let best = null;
   let least = REACH_PX / Math.min(scale, 1.2);
   for (const line of layout.edges) {
-    for (const part of pieces(line, layout.cards.get(line.source), layout.cards.get(line.target), layout.sizes)) {
+    for (const part of line.parts) {
       const { x0, y0, x1, y1 } = part;
       if (point.x < x0 || point.x > x1 || point.y < Math.min(y0, y1) - least || point.y > Math.max(y0, y1) + least) continue;
       const [level, slope] = heightAt(x0, y0, x1, y1, point.x);
@@ -90,6 +91,7 @@ function describe(layout, line) {
   const facts = [["sum", signed(edge.sum)], ["norm", number(edge.norm, 4)], ["of what feeds the target", percent(edge.share)]];
   if (edge.kernel && most) facts.push(["full colour", number(most)]);
   if (edge.exact !== null) facts.push(["the map is", edge.exact ? "exact" : "linearised"]);
+  if (edge.over.length) facts.push(["composed over", edge.over.map((/** @type {string} */ layer) => tail(layer, 24)).join(", ")]);
   const list = h("dl", {});
   for (const [name, value] of facts) list.append(h("dt", {}, name), h("dd", { class: name === "sum" ? signOf(edge.sum) : "" }, value));
   const kernel = edge.kernel ? cells(edge.kernel, most) : edge.image ? h("img", { class: "gcells", src: edge.image, width: 150, height: 150, alt: "Kernel" }) : null;

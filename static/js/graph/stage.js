@@ -13,7 +13,7 @@ const SMALLEST = matchMedia("(pointer: coarse)").matches ? 1 : 0.55;
 
 export class Stage {
   /** @param {HTMLElement} frame @param {any} page
-   * @param {{say: (words: string) => void, chosen: (card: any) => void}} tell */
+   * @param {{say: (words: string) => void, chosen: (card: any) => void, moved: () => void}} tell */
   constructor(frame, page, tell) {
     this.frame = frame;
     this.tell = tell;
@@ -23,13 +23,15 @@ export class Stage {
     frame.prepend(world);
     this.view = new View(world, page.state.embed);
     this.popover = new Popover(frame);
-    this.camera = new Camera(frame, world, () => this.popover.hide());
+    this.isMoved = false; // by hand: only then the address says what is in view
+    this.camera = new Camera(frame, world, () => this.move(), () => (this.isMoved = true));
     this.start = page.state.start;
     this.current = page.state.start;
     /** @type {string | null} */
     this.hovered = null;
     this.show(page, false, null);
-    this.fit(SMALLEST);
+    if (page.state.camera) this.look(page.state.camera);
+    else this.fit(SMALLEST);
     frame.addEventListener("focusin", (event) => this.choose(cardAt(event.target) ?? this.current));
     frame.addEventListener("focusout", () => this.light());
     frame.addEventListener("pointermove", (event) => this.point(event));
@@ -54,12 +56,39 @@ export class Stage {
       const fresh = [...layout.cards.values()].filter((card) => !old.cards.has(card.name));
       if (fresh.length) this.reveal([after, ...fresh]);
     }
+    this.view.canvas.draw(this.camera);
     if (isFocused && !this.frame.contains(document.activeElement)) this.focusCard(this.current);
     this.choose(this.current);
   }
 
+  move() {
+    this.popover.hide();
+    this.view.canvas.follow(this.camera);
+    this.tell.moved();
+  }
+
+  /** The middle of the unit of the page. */
+  origin() {
+    const { cards, sizes } = this.layout;
+    const { x, y } = cards.get(this.start);
+    return { x: x + sizes.width / 2, y: y + sizes.height / 2 };
+  }
+
+  /** What is in view, where somebody moved the picture by hand.
+   * @returns {string | null} */
+  inView() {
+    return this.isMoved ? this.camera.tell(this.origin()) : null;
+  }
+
+  /** @param {string} told */
+  look(told) {
+    this.isMoved = true;
+    this.camera.look(told, this.origin());
+  }
+
   /** @param {number} [least] */
   fit(least = 0) {
+    this.isMoved = false;
     const { width, height, cards, sizes } = this.layout;
     const card = cards.get(this.current);
     this.camera.fit(width, height, { x: card.x + sizes.width / 2, y: card.y + sizes.height / 2 }, least);
@@ -83,6 +112,22 @@ export class Stage {
     this.current = name;
     this.light();
     this.tell.chosen(this.layout.cards.get(name));
+  }
+
+  /** With a finger, the first tap chooses a card and the second opens it.
+   * @param {MouseEvent} event @param {string} card */
+  tap(event, card) {
+    if (matchMedia("(pointer: coarse)").matches && card !== this.tapped) event.preventDefault();
+    this.tapped = card;
+    this.choose(card);
+  }
+
+  /** Choose another card in place of one that goes.
+   * @param {string} card */
+  leave(card) {
+    if (card !== this.current) return;
+    const [above, below] = ["up", "down"].map((way) => neighbour(this.layout, card, way));
+    this.choose(above !== card ? above : below !== card ? below : this.start);
   }
 
   /** @param {string} name */

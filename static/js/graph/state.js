@@ -1,7 +1,7 @@
 // What is unfolded, hidden and pinned, as the address says it: the same rules as app/explorer_state.py, which reads it.
 
 export const LISTS = ["inputs", "outputs", "hide", "pin"];
-const USUAL_TOP = 6;
+export const USUAL = { hide: [], pin: [], top: 6, min: 0, between: false, sort: "norm", sign: null, bypass: "0" };
 
 /** The query string of a state; what is usual is left out.
  * @param {any} state @returns {string} with its question mark, or empty */
@@ -13,10 +13,11 @@ export function queryOf(state) {
     if (cards.length !== 1 || cards[0] !== state.start) found.push([side, cards.join(",") || "none"]);
   }
   found.push(["hide", state.hide.join(",")], ["pin", state.pin.join(",")]);
-  found.push(["top", state.top === USUAL_TOP ? "" : String(state.top)]);
+  found.push(["top", state.top === USUAL.top ? "" : String(state.top)]);
   found.push(["min", state.min ? String(Number(state.min.toPrecision(6))) : ""]);
   found.push(["between", state.between ? "1" : ""], ["sort", state.sort === "norm" ? "" : state.sort]);
-  found.push(["sign", state.sign ?? ""], ["embed", state.embed ? "1" : ""]);
+  found.push(["sign", state.sign ?? ""], ["bypass", state.bypass === "0" ? "" : state.bypass]);
+  found.push(["camera", state.camera ?? ""], ["embed", state.embed ? "1" : ""]);
   const told = found.filter(([, value]) => value).map(([name, value]) => `${name}=${encode(value)}`);
   return told.length ? `?${told.join("&")}` : "";
 }

@@ -28,5 +28,5 @@ function row(edge, most) {
   const end = (/** @type {string} */ layer, /** @type {number} */ unit) => h("td", {}, h("span", { class: "quiet" }, layer), ` ${unit}`);
   return h("tr", {}, h("td", {}, kernel), end(edge.source_layer, edge.source_unit), end(edge.target_layer, edge.target_unit),
     h("td", { class: `num ${signOf(edge.sum)}` }, signed(edge.sum)), h("td", { class: "num" }, number(edge.norm, 4)), h("td", { class: "num" }, percent(edge.share)),
-    h("td", {}, edge.exact === null ? "" : edge.exact ? "exact" : "linearised"));
+    h("td", {}, edge.exact === null ? "" : edge.exact ? "exact" : "linearised", edge.over.length ? h("span", { class: "quiet" }, ` over ${edge.over.join(", ")}`) : null));
 }

@@ -23,6 +23,12 @@ export class Trail {
     this.changed();
   }
 
+  /** Make the address of this step say something else.
+   * @param {string} address */
+  replace(address) {
+    window.history.replaceState({ step: this.place, last: this.last }, "", address);
+  }
+
   undo() {
     if (this.place > 0) window.history.back();
   }

@@ -1,10 +1,12 @@
-// Cards as elements over one SVG with the lines. A new picture changes only what differs; cards keep their elements.
+// Cards as elements over one SVG with the lines. A new picture changes only what differs; cards keep their elements. To let
+// some lines stand out, all are dimmed at once, and those are drawn again above: nothing else is painted anew.
 
+import { LineCanvas } from "./canvas.js";
 import { makeCard, refreshCard } from "./cards.js";
 import { h, s, signOf, tail } from "./dom.js";
 import { middleOf, pathOf, pieces, strokeOf } from "./layout.js";
 
-const ANIMATED_EDGES = 260;
+const ANIMATED_EDGES = 260; // more are drawn on a canvas
 const DURATION_MS = 240;
 const MOST_KERNELS = 90;
 export const KERNEL_PX = 24;
@@ -16,8 +18,16 @@ export class View {
     this.isEmbed = isEmbed;
     this.kernels = s("g", {});
     this.lines = s("g", { fill: "none" });
-    this.svg = s("svg", { width: 1, height: 1, "aria-hidden": "true" }, this.lines, this.kernels);
-    world.append(this.svg);
+    this.svg = s("svg", { class: "gall", width: 1, height: 1, "aria-hidden": "true" }, this.lines, this.kernels);
+    this.top = s("svg", { width: 1, height: 1, "aria-hidden": "true" });
+    this.canvas = new LineCanvas(world);
+    world.append(this.svg, this.top);
+    /** @type {{line: any, path: SVGElement}[]} the lines that stand out */
+    this.lit = [];
+    /** @type {{line: any, cells: SVGElement}[]} their kernels */
+    this.litKernels = [];
+    /** @type {[string | null, string | null]} */
+    this.focused = [null, null];
     /** @type {Map<string, HTMLElement>} */
     this.cards = new Map();
     /** @type {Map<string, SVGElement>} */
@@ -69,9 +79,11 @@ export class View {
     for (const line of this.layout.edges) {
       const parts = pieces(line, /** @type {any} */ (places.get(line.source)), /** @type {any} */ (places.get(line.target)), this.layout.sizes);
       this.parts.set(line.name, parts);
+      line.parts = parts;
       this.paths.get(line.name)?.setAttribute("d", pathOf(parts));
     }
-    for (const { line, cells } of this.drawn ?? []) {
+    for (const { line, path } of this.lit) path.setAttribute("d", pathOf(this.parts.get(line.name)));
+    for (const { line, cells } of [...(this.drawn ?? []), ...this.litKernels]) {
       const { x, y } = middleOf(this.parts.get(line.name));
       cells.setAttribute("transform", `translate(${x - KERNEL_PX / 2} ${y - KERNEL_PX / 2})`);
     }
@@ -101,24 +113,21 @@ export class View {
 
   /** @param {any} layout */
   updateLines(layout) {
-    const names = new Set(layout.edges.map((/** @type {any} */ line) => line.name));
+    const isMany = layout.edges.length > ANIMATED_EDGES;
+    this.canvas.show(isMany ? layout.edges : []);
+    const edges = isMany ? [] : layout.edges;
+    const names = new Set(edges.map((/** @type {any} */ line) => line.name));
     for (const [name, path] of this.paths) {
       if (!names.has(name)) {
         path.remove();
         this.paths.delete(name);
       }
     }
-    for (const { name, edge } of layout.edges) {
-      const path = this.paths.get(name) ?? s("path", {});
-      const stroke = strokeOf(edge.share);
-      path.setAttribute("class", `gline ${signOf(edge.sum)}`);
-      path.setAttribute("stroke-width", String(stroke.width));
-      path.setAttribute("stroke-opacity", String(stroke.opacity));
-      this.paths.set(name, path);
-    }
-    this.lines.append(.../** @type {SVGElement[]} */ (layout.edges.map((/** @type {any} */ line) => this.paths.get(line.name))));
+    for (const line of edges) this.paths.set(line.name, drawLine(line, "gline", this.paths.get(line.name)));
+    this.lines.append(...edges.map((/** @type {any} */ line) => /** @type {SVGElement} */ (this.paths.get(line.name))));
     this.drawn = kernelsOf(layout);
     this.kernels.replaceChildren(...this.drawn.map(({ cells }) => cells));
+    this.focus(...this.focused);
   }
 
   /** @param {any} layout */
@@ -141,14 +150,28 @@ export class View {
   /** Leave only the lines of one card, or one line, in full strength; all where none is given.
    * @param {string | null} card @param {string | null} chosen the name of a line */
   focus(card, chosen) {
-    this.svg.classList.toggle("focused", card !== null);
-    for (const { name, source, target } of this.layout.edges) {
-      const path = this.paths.get(name);
-      path?.classList.toggle("lit", source === card || target === card);
-      path?.classList.toggle("chosen", name === chosen);
-    }
-    for (const { line, cells } of this.drawn ?? []) cells.classList.toggle("lit", line.source === card || line.target === card);
+    this.focused = [card, chosen];
+    for (const element of [this.svg, this.canvas.element]) element.classList.toggle("focused", card !== null);
+    const isLit = (/** @type {any} */ { name, source, target }) => source === card || target === card || name === chosen;
+    this.lit = this.layout.edges.filter(isLit).map((/** @type {any} */ line) => {
+      const path = drawLine(line, line.name === chosen ? "glit chosen" : "glit");
+      if (line.parts) path.setAttribute("d", pathOf(line.parts));
+      return { line, path };
+    });
+    const drawn = (this.drawn ?? []).filter(({ line }) => isLit(line));
+    this.litKernels = drawn.map(({ line, cells }) => ({ line, cells: /** @type {SVGElement} */ (cells.cloneNode(true)) }));
+    this.top.replaceChildren(...this.lit.map(({ path }) => path), ...this.litKernels.map(({ cells }) => cells));
   }
+}
+
+/** A line as an element, in its colour and strength; its way is set later.
+ * @param {any} line @param {string} kind its class @param {SVGElement} [path] the element, where there is one */
+function drawLine({ edge }, kind, path = s("path", {})) {
+  const { width, opacity } = strokeOf(edge.share);
+  path.setAttribute("class", `${kind} ${signOf(edge.sum)}`);
+  path.setAttribute("stroke-width", String(width));
+  path.setAttribute("stroke-opacity", String(opacity));
+  return path;
 }
 
 /** Small kernels for the middle of the lines, where there are few enough and they are more than one number.

@@ -67,6 +67,9 @@ STATES: list[dict[str, str]] = [
     {"hide": "stem/3", "pin": "blocks.0.dw/2,head.fc/1", "top": "9", "min": "0.015", "between": "1"},
     {"sort": "contribution", "sign": "+", "embed": "1"},
     {"sort": "sum", "sign": "-"},
+    {"bypass": "1"},
+    {"camera": "-120.5,40,0.8", "top": "3"},
+    {"bypass": "depthwise", "embed": "1"},
 ]
 
 
@@ -106,6 +109,13 @@ def test_toggling_twice_is_nothing_and_hiding_folds(catalog: Catalog) -> None:
     assert once["outputs"] == "blocks.0.pw/7,stem/3"
     assert toggled(read(catalog, **once).told(), "outputs", "stem/3") == query_of(told)
     assert toggled(told, "hide", "stem/3") == {"hide": "stem/3"}
+
+
+@pytest.mark.parametrize("camera", ["1,2", "a,b,c", "1,2,9", "1,2,0", "999999,2,1", "1,2,nan", "1,2,1,", "1e3,2,1", " 1,2,1"])
+def test_camera_that_is_none_says_what_is(client: TestClient, camera: str) -> None:
+    answer = client.get(ADDRESS, params={"camera": camera})
+    assert answer.status_code == 400
+    assert "120,-40,0.8" in answer.json()["detail"]
 
 
 def test_no_link_unfolds_more_than_can_be(catalog: Catalog) -> None:
