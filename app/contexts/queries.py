@@ -46,7 +46,7 @@ class PathsPage(Context):
     items: list[PathItem]
     total: int
     next: str | None
-    reach: list[str] = Field(description="Layers that weights join to this unit's")
+    reach: list[str] = Field(description="Layers that weights join to this unit's, the nearest 200 before and after")
     links: Links
 
 

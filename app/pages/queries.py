@@ -21,6 +21,7 @@ from app.contexts.queries import (
     UnitRef,
 )
 from app.dependencies import Visit, check_unit
+from app.formats import MAX_OFFERED
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import page_links
 from app.thumbs import thumbnails
@@ -76,7 +77,7 @@ def build_paths(visit: Visit) -> PathsPage:
         items=[_path(visit, path, refs) for path in found],
         total=len(found),
         next=None,
-        reach=[*before, *after],
+        reach=[*before[-MAX_OFFERED:], *after[:MAX_OFFERED]],
         links=_links(visit, unit=urls.unit(visit.catalog.model.id, *here)),
     )
 
