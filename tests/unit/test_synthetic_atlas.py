@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.bench import synthetic_atlas
+from precompute.store import schema
+from precompute.store.engine import open_reader
 
 
 def test_copies_hold_every_row_and_are_chained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,13 +21,15 @@ def test_copies_hold_every_row_and_are_chained(tmp_path: Path, monkeypatch: pyte
     atlas = tmp_path / "atlas"
     one = sum(layer[1] for layer in synthetic_atlas.plan_layers())
     assert synthetic_atlas.make_synthetic_atlas(atlas, num_copies=3) == 3 * one
-    database = sqlite3.connect(atlas / "atlas.db")
     last = len(synthetic_atlas.plan_layers())
-    for table in ("unit", "unit_metric", "artifact", "top_stimulus", "task"):
-        counts = database.execute(f"SELECT (layer_id - 1) / ?, COUNT(*) FROM {table} GROUP BY 1", (last,)).fetchall()  # noqa: S608
-        assert len(counts) == 3, table
-        assert len({count for _, count in counts}) == 1, table
-    database.close()
+    engine = open_reader(atlas)
+    with engine.connect() as connection:
+        for table in (schema.unit, schema.unit_metric, schema.artifact, schema.top_stimulus, schema.task):
+            rows = connection.execute(select(table.c.layer_id, func.count()).group_by(table.c.layer_id)).all()
+            counts = {int(row[0]): int(row[1]) for row in rows}
+            assert set(counts) == set(range(1, 3 * last + 1)), table.name
+            assert [counts[layer] for layer in range(1, last + 1)] * 3 == [counts[layer] for layer in sorted(counts)], table.name
+    engine.dispose()
     client = TestClient(create_app(AppSettings(atlas)))
     model = client.get("/api/v1/models/synthetic").json()
     assert (model["num_layers"], model["num_units"]) == (3 * last, 3 * one)

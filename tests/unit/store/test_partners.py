@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from precompute.store.arrays import Direction
-from precompute.store.partners import RANKINGS, Partners, PartnerTable, PartnerWeight, all_partners, join, ranked
+from precompute.store.partners import RANKINGS, Partners, PartnerTable, PartnerWeight, Ranking, all_partners, join, ranked
 from precompute.store.reader import AtlasReader
 
 
@@ -28,10 +28,10 @@ def made(seed: int, num: int = 40) -> Partners:
 
 @pytest.mark.parametrize("ranking", RANKINGS)
 @pytest.mark.parametrize("is_ascending", [False, True])
-def test_order_is_that_of_rows_ties_and_unknowns_included(ranking: str, is_ascending: bool) -> None:
+def test_order_is_that_of_rows_ties_and_unknowns_included(ranking: Ranking, is_ascending: bool) -> None:
     partners = made(0)
-    expected = ranked(partners.rows()[::-1], ranking, is_ascending=is_ascending)  # type: ignore[arg-type]
-    assert partners.ranked(ranking, is_ascending=is_ascending).rows() == expected  # type: ignore[arg-type]
+    expected = ranked(partners.rows()[::-1], ranking, is_ascending=is_ascending)
+    assert partners.ranked(ranking, is_ascending=is_ascending).rows() == expected
     assert expected != ranked(partners.rows(), "norm", is_ascending=True) or (ranking, is_ascending) == ("norm", True)
 
 
