@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
+from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, NumberName, UnitKey, check_units, complete
 from precompute.circuits.expand import Expanded
 from precompute.circuits.graph import squares_and_sums
+from precompute.circuits.labels import direction_deg
 from precompute.errors import UsageError
 from precompute.store.arrays import kernel_between, weights_of
 from precompute.store.expanded import composed_inputs, expanded_partners, kernel_of, layers_in_reach, weight_graph
@@ -53,6 +54,15 @@ class EdgeNumbers:
     num_inputs: int | None = None
     is_exact: bool | None = None
     kernel: NDArray[np.float64] | None = None
+
+    @property
+    def direction(self) -> float | None:
+        """Return where the kernel rises to, in degrees, or None where it has no direction."""
+        return None if self.kernel is None else direction_deg(self.kernel)
+
+    def of(self, name: NumberName) -> float | None:
+        """Return one of the numbers that a claim may state."""
+        return {"norm": self.norm, "sum": self.sum, "share": self.share, "rank": self.rank, "direction": self.direction}[name]
 
 
 def admit(reader: AtlasReader, draft: CircuitDraft, circuit_id: str | None = None) -> Circuit:
