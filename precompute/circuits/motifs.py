@@ -174,6 +174,9 @@ def find_feed_forward_loops(
 def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: int = 20, limit: int = 50) -> MotifCount:
     """Return the chains of four edges whose kernels turn by 90 degrees from one to the next.
 
+    All are counted. Four targets that read several sources alike make a chain with each choice among them, so that only the
+    clearest chain of any four targets is an instance.
+
     Args:
         weights: `[target, source, height, width]`, kernels of at least 3 x 3.
         seed: Of the shuffles.
@@ -181,12 +184,15 @@ def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: in
         limit: How many instances are returned.
     """
     found = _turning(weights)
+    clearest: dict[frozenset[int], Instance] = {}
+    for instance in sorted(found, key=lambda instance: (-instance.score, instance.units)):
+        clearest.setdefault(frozenset(instance.units[1::2]), instance)
     generator = np.random.default_rng(seed)
     null = []
     for _ in range(num_shuffles):
         elements = weights.reshape(*weights.shape[:2], -1)
         null.append(len(_turning(generator.permuted(elements, axis=2).reshape(weights.shape))))
-    return _counted("equivariant", len(found), null, seed, found, limit)
+    return _counted("equivariant", len(found), null, seed, clearest.values(), limit)
 
 
 def _turning(weights: Weights) -> list[Instance]:

@@ -105,6 +105,21 @@ def test_planted_rotated_chains(side: int) -> None:
     assert broken.count == found.count - 1
 
 
+def test_chains_to_the_same_targets_are_counted_and_listed_once() -> None:
+    _, into = random_layer(5)
+    generator = np.random.default_rng(6)
+    kernel = generator.normal(size=(3, 3))
+    kernel -= sum(np.rot90(kernel, quarter) for quarter in range(4)) / 4
+    into *= 0.01
+    for target in range(4):
+        for source in (target, 10 + target):  # each target reads two sources alike
+            into[target, source] = 9 * np.rot90(kernel, target)
+    found = find_equivariant_chains(into)
+    assert found.count >= 16
+    assert [frozenset(instance.units[1::2]) for instance in found.instances].count(frozenset(range(4))) == 1
+    assert len({frozenset(instance.units[1::2]) for instance in found.instances}) == len(found.instances)
+
+
 def _from(units: tuple[int, ...], firsts: set[int]) -> tuple[int, ...]:
     """Return a chain as it is when it begins at one of some sources."""
     place = next((2 * step for step, source in enumerate(units[::2]) if source in firsts), 0)
