@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -81,6 +82,41 @@ def test_stated_sums_are_those_of_the_layers_themselves() -> None:
             assert float(gain * conv.weight[target[1], source[1], 0, 0]) == pytest.approx(value, abs=tolerance * 1.01)
             checked += 1
     assert checked >= 20
+
+
+def test_network_does_what_the_circuits_say_of_it() -> None:
+    """Bars, plain colours and edges between colours, shown to the network: the numbers in the summaries."""
+    model: Any = load_model(REAL)
+
+    def seen(images: np.ndarray, layer: str, part: slice) -> np.ndarray:
+        batch = model.normalise(torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2))
+        with torch.no_grad():
+            return model.pre_activations(batch, [layer])[layer][:, :, part, part].mean((2, 3)).numpy()
+
+    places = np.mgrid[:224, :224]
+    for period in (4, 6, 8, 12):
+        waves = [np.sign(np.sin(2 * np.pi * places[axis] / period + phase)) for axis in (1, 0) for phase in (0.1, 1.7, 3.2, 4.8)]
+        bars = (128 + 100 * np.repeat(np.stack(waves)[..., None], 3, 3)).astype(np.uint8) / 255
+        hair = seen(bars, "blocks.1.0.conv_pwl", slice(20, 36))[:, 2]
+        assert (hair[:4] > 8.5).all()
+        assert (hair[4:] < -10.5).all()
+    plain = np.array([[220, 60, 60], [60, 220, 220], [128, 128, 128]]) / 255
+    colours = np.broadcast_to(plain[:, None, None], (3, 224, 224, 3))
+    for layer, unit, expected in (
+        ("blocks.0.0.conv_pw", 11, (-18, 12, -2)),
+        ("blocks.1.0.conv_pw", 33, (3.7, -3.2, 0)),
+        ("blocks.1.0.conv_pw", 87, (-3.1, 4.2, 0.7)),
+        ("blocks.1.0.conv_pwl", 15, (-19, 2, 4)),
+        ("blocks.1.0.conv_pwl", 11, (7, 21, 5)),
+    ):
+        middle = seen(colours, layer, slice(28, 29))[:, unit]
+        np.testing.assert_allclose(middle, expected, atol=0.5 if abs(expected[0]) > 5 else 0.06)
+    pairs = np.random.default_rng(0).random((200, 2, 3)).astype(np.float32)
+    edges = np.repeat(np.repeat(pairs[:, :, None], 112, axis=1).reshape(200, 224, 1, 3), 224, axis=2)
+    answers = np.concatenate([seen(part, "blocks.1.0.conv_pwl", slice(26, 30)) for part in np.array_split(edges, 10)])
+    correlations = np.corrcoef(answers.T)
+    assert correlations[16, 17] == pytest.approx(-0.89, abs=0.01)
+    assert correlations.min() == correlations[16, 17]
 
 
 def circuit_is_distant(source: str, target: str) -> bool:
