@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from app.contexts import CircuitEdgePart, CircuitPage, CircuitUnitPart
 from app.drawing import Cut, sheet
 
 CARD_WIDTH = 128
-CARD_HEIGHT = 150
+CARD_HEIGHT = 164
 PICTURE_PX = 96
 COLUMN_GAP = 110
 ROW_GAP = 22
 TOP = 34
 EDGE = 8
 SWEEPS = 3
+LETTERS = 21
+"""So many stand in a row of a card."""
+ONE_WAY = 0.25
+"""Of the largest sum that a kernel of its norm can have: below it, the kernel adds about as much as it takes away."""
+Tone = Literal["positive", "negative", "mixed", "unknown"]
 
 Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Card:
-    """A unit in its place."""
+    """A unit in its place; `words` are the rows of text below its number."""
 
     unit: CircuitUnitPart
     x: float
     y: float
     cut: Cut | None
+    words: list[str]
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Line:
     path: str
     width: float
     opacity: float
+    tone: Tone
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,9 @@ class CircuitDrawing:
     cards: list[Card]
     lines: list[Line]
     headings: list[tuple[int, str]]
+    card_width: int = CARD_WIDTH
+    card_height: int = CARD_HEIGHT
+    picture_px: int = PICTURE_PX
 
 
 def draw_circuit(page: CircuitPage) -> CircuitDrawing:
@@ -58,7 +71,7 @@ def draw_circuit(page: CircuitPage) -> CircuitDrawing:
     is_free = len(placed) == len(page.units)
     places = _as_placed(page.units) if is_free else _in_columns(page)
     cards = {
-        (unit.layer, unit.unit): Card(unit, *places[unit.layer, unit.unit], cuts.get((unit.layer, unit.unit)))
+        (unit.layer, unit.unit): Card(unit, *places[unit.layer, unit.unit], cuts.get((unit.layer, unit.unit)), _words(unit))
         for unit in page.units
     }
     headings = [] if is_free else [(EDGE + column * (CARD_WIDTH + COLUMN_GAP), name) for column, name in enumerate(page.layers)]
@@ -110,8 +123,23 @@ def _lines(edges: Sequence[CircuitEdgePart], cards: dict[Key, Card]) -> list[Lin
         source, target = (cards[end.layer, end.unit] for end in (edge.source, edge.target))
         is_known = edge.norm is not None
         width, opacity = (round(1.5 + 6.5 * strength, 2), round(0.4 + 0.55 * strength, 2)) if is_known else (1.5, 0.9)
-        lines.append(Line(edge, _path(source, target), width, opacity))
+        lines.append(Line(edge, _path(source, target), width, opacity, tone_of(edge)))
     return lines
+
+
+def tone_of(edge: CircuitEdgePart) -> Tone:
+    """Return whether an edge adds, takes away, or does both in different places, so that its sum says next to nothing."""
+    if edge.norm is None or edge.sum is None:
+        return "unknown"
+    largest = edge.norm * math.sqrt(math.prod(edge.kernel_shape or (1,)))
+    if abs(edge.sum) <= ONE_WAY * largest:
+        return "mixed"
+    return "positive" if edge.sum > 0 else "negative"
+
+
+def _words(unit: CircuitUnitPart) -> list[str]:
+    rows = textwrap.wrap(unit.role or unit.label or unit.layer, LETTERS, max_lines=2, placeholder="…")
+    return rows or [unit.layer[:LETTERS]]
 
 
 def _path(source: Card, target: Card) -> str:

@@ -133,6 +133,7 @@ def edge_part(edge: CircuitEdge, model_id: str, numbers: EdgeNumbers, maximum: f
         num_inputs=numbers.num_inputs,
         exact=numbers.is_exact,
         over=over,
+        direction=numbers.direction,
         kernel_shape=None if kernel is None else list(kernel.shape),
         kernel=nested(kernel) or picture,
         scale=None if kernel is None else maximum,
@@ -156,17 +157,21 @@ def claim_part(claim: Claim, numbers: Mapping[EdgeKey, EdgeNumbers]) -> ClaimPar
         norm=edge.norm,
         sum=edge.sum,
         expected=None if expected is None else ExpectedNumber(**expected.model_dump()),
+        found=None if expected is None else edge.of(expected.number),
         verdict=None if expected is None else judge(expected, edge),
     )
 
 
 def judge(expected: Expected, numbers: EdgeNumbers) -> Verdict:
     """Return whether the weights agree with a stated number."""
-    found = numbers.norm if expected.number == "norm" else numbers.sum
+    found = numbers.of(expected.number)
     if found is None:
         return "cannot be checked"
+    away = abs(found - expected.value)
+    if expected.number == "direction":  # 359 and 1 degree are 2 apart
+        away = abs((found - expected.value + 180) % 360 - 180)
     slack = _ROUNDING * max(abs(found), abs(expected.value))
-    return "holds" if abs(found - expected.value) <= expected.tolerance + slack else "does not hold"
+    return "holds" if away <= expected.tolerance + slack else "does not hold"
 
 
 def _place(unit: UnitAddress) -> UnitPlace:

@@ -32,7 +32,7 @@ class BuildOptions:
         atlas: Folder of the atlas.
         name: Id of the model in URLs; None for the architecture's name.
         layers: Patterns of layer names; none for every convolution and linear layer but the classifier.
-        units: First and last unit of every layer that per-unit techniques do; None for all.
+        units: First and last unit of each range of units that per-unit techniques do, in every layer; None for all.
         techniques: Names; none for all.
         seed: Of every random draw.
         quality: Of feature visualizations.
@@ -47,7 +47,7 @@ class BuildOptions:
     atlas: Path
     name: str | None = None
     layers: Sequence[str] = ()
-    units: tuple[int, int] | None = None
+    units: tuple[tuple[int, int], ...] | None = None
     techniques: Sequence[str] = ()
     seed: int = 0
     quality: Quality = "draft"
@@ -139,19 +139,20 @@ def make_plan(options: BuildOptions) -> Plan:
 
 def _refuse_empty_units(options: BuildOptions, layers: Sequence[LayerSpec]) -> None:
     """Raise UsageError where `--units` names no unit of any layer."""
-    if options.units is not None and all(options.units[0] >= layer.num_units for layer in layers):
-        largest = max(layers, key=lambda layer: layer.num_units)
-        raise UsageError(
-            f"No chosen layer has unit {options.units[0]}: the largest, {largest.name!r}, has 0 to {largest.num_units - 1}. "
-            "Choose others with --units A-B."
-        )
+    largest = max(layers, key=lambda layer: layer.num_units)
+    for first, _ in options.units or ():
+        if first >= largest.num_units:
+            raise UsageError(
+                f"No chosen layer has unit {first}: the largest, {largest.name!r}, has 0 to {largest.num_units - 1}. "
+                "Choose others with --units A-B."
+            )
 
 
 def _limited(item: WorkItem, options: BuildOptions) -> WorkItem:
     if not item.is_per_unit or options.units is None:
         return item
-    first, last = options.units
-    return replace(item, units=[unit for unit in item.units if first <= unit <= last])
+    ranges = options.units
+    return replace(item, units=[unit for unit in item.units if any(first <= unit <= last for first, last in ranges)])
 
 
 def choose_layers(adapter: ModelAdapter, patterns: Iterable[str]) -> list[LayerSpec]:
@@ -190,17 +191,22 @@ def _run_id(options: BuildOptions, adapter: ModelAdapter, source: StimulusSource
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def parse_units(text: str | None) -> tuple[int, int] | None:
-    """Read `A-B`, or `A` alone.
+def parse_units(text: str | None) -> tuple[tuple[int, int], ...] | None:
+    """Read `A-B`, `A` alone, or several with commas between.
+
+    >>> parse_units("7,10-12")
+    ((7, 7), (10, 12))
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is none of them.
     """
-    if text is None:
-        return None
-    first, _, last = text.partition("-")
+    return None if text is None else tuple(_parse_range(part.strip(), text) for part in text.split(","))
+
+
+def _parse_range(part: str, text: str) -> tuple[int, int]:
+    first, _, last = part.partition("-")
     if not _is_number(first) or (last and not _is_number(last)):
-        raise UsageError(f"--units {text!r} is not a range of units. Write --units 0-15.")
+        raise UsageError(f"--units {text!r} is not a range of units. Write --units 0-15, or several: --units 3,7,10-12.")
     bounds = (int(first), int(last or first))
     if bounds[0] > bounds[1]:
         raise UsageError(f"--units {text!r} ends before it begins. Write --units {bounds[1]}-{bounds[0]}.")

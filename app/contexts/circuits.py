@@ -89,6 +89,7 @@ class CircuitEdgePart(Part):
     num_inputs: int | None = Field(description="How many direct inputs the target has")
     exact: bool | None = Field(description="false: linearised")
     over: list[str] = Field(description="Where given, only paths over no other layers than these count")
+    direction: Number = Field(description="Where the kernel rises to, in degrees, from the right (0) over the top (90)")
     kernel_shape: list[int] | None
     kernel: list[list[Number]] | str | None = Field(description="Nested lists where small, else the address of its picture")
     scale: Number = Field(description="The weight with the full colour: the largest of all edges between the same two layers")
@@ -114,6 +115,7 @@ class ClaimPart(Part):
     norm: Number = Field(description="Of the edge that it is about")
     sum: Number = Field(description="Of the edge that it is about")
     expected: ExpectedNumber | None
+    found: Number = Field(description="The number that it states, as the weights have it; null where there is none")
     verdict: Verdict | None = Field(description="null where the claim states no number")
 
 

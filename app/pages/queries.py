@@ -204,7 +204,12 @@ def _group(visit: Visit, count: MotifCount, layers: Sequence[str], refs: dict[Un
         keys = list(zip(layers, instance.units, strict=True))
         unique = list(dict.fromkeys(keys))
         others = ",".join(f"{layer}/{unit}" for layer, unit in unique[1:])
-        links: Links = {"html": urls.common(model_id, *unique[0], **{"with": others or None})}
+        ends = ",".join(f"{layer}/{unit}" for layer, unit in unique)
+        edges = ",".join(f"{one[0]}/{one[1]}>{two[0]}/{two[1]}" for one, two in _edges_of(count.kind, keys))
+        links: Links = {
+            "html": urls.common(model_id, *unique[0], **{"with": others or None}),
+            "circuit": urls.new_circuit(model=model_id, units=ends, edges=edges or None),
+        }
         items.append(MotifItem(units=[refs[key] for key in keys], score=instance.score, links=links))
     query = {**visit.query.values, "kind": count.kind}
     return MotifGroup(
@@ -218,6 +223,17 @@ def _group(visit: Visit, count: MotifCount, layers: Sequence[str], refs: dict[Un
         items=items,
         links=page_links(urls.motifs(model_id, visit.layer.name, **query)),
     )
+
+
+def _edges_of(kind: Kind, keys: Sequence[UnitKey]) -> list[tuple[UnitKey, UnitKey]]:
+    """Return the edges that make an instance the motif that it is; an opponent pair has none between its units."""
+    if kind == "union":
+        return [(keys[1], keys[0]), (keys[2], keys[0])]
+    if kind == "feed_forward":
+        return [(keys[0], keys[1]), (keys[1], keys[2]), (keys[0], keys[2])]
+    if kind == "equivariant":
+        return [(keys[place], keys[place + 1]) for place in range(0, len(keys), 2)]
+    return []
 
 
 def _parse_unit(visit: Visit, name: str, text: str) -> UnitKey:

@@ -40,6 +40,7 @@ _RANDOM_LENGTH = 8
 _FIRST = ("format_version", "id", "model", "weights_sha256", "title", "summary", "author", "created_at")
 
 UnitKey = tuple[str, int]
+NumberName = Literal["norm", "sum", "share", "rank", "direction"]
 
 
 def _printable(text: str) -> str:
@@ -164,7 +165,7 @@ class AboutEdge(_Strict, frozen=True):
 class Expected(_Strict, frozen=True):
     """The number that a claim states for its edge."""
 
-    number: Literal["norm", "sum"] = Field(description="norm: L2 norm of the kernel; sum: its signed sum")
+    number: NumberName = Field(description="share: of all inputs, 0 to 1; direction: where the kernel rises to, in degrees")
     value: Finite
     tolerance: Finite = Field(ge=0, description="The claim holds where the number is at most this far from the value")
 

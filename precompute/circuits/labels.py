@@ -209,3 +209,23 @@ def _ideals(side: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[n
     shapes = np.array([SHAPES.index(shape) for shape, _, _ in found])
     ideals = np.stack([*(ideal for _, _, ideal in found), _unit(up)])
     return shapes, np.array([angle for _, angle, _ in found]), ideals.reshape(len(ideals), -1)
+
+
+def direction_deg(kernel: Kernel) -> float | None:
+    """Return where a kernel rises to, 0 to 360 degrees: the direction of its first moment; None where it has none.
+
+    Of an edge it is the direction across it, towards its excitatory side. Any part that is the same at opposite places, a line or
+    a spot, leaves it as it is.
+
+    >>> direction_deg(np.array([[0.0, 2.0, 0.0], [-1.0, 5.0, 1.0], [0.0, 0.0, 0.0]]))
+    45.0
+
+    Args:
+        kernel: `[height, width]`.
+    """
+    height, width = kernel.shape
+    rows, columns = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+    right, up = float((kernel @ columns).sum()), float(-(rows @ kernel).sum())
+    if math.hypot(right, up) <= 1e-9 * float(np.abs(kernel).sum()):
+        return None
+    return math.degrees(math.atan2(up, right)) % 360

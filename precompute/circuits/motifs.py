@@ -28,6 +28,8 @@ Kind = Literal["union", "opponent", "feed_forward", "equivariant"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NUM_STRONG = 4
 OPPOSITE = -0.3
+ONE_WAY = 0.25
+"""Of the largest sum that a kernel of its norm can have: below it, the kernel is no excitation and no inhibition as a whole."""
 TURNED = 0.9
 TURNING = 0.25
 NUM_SHUFFLES = 100
@@ -92,6 +94,8 @@ def find_unions(
 ) -> MotifCount:
     """Return the unions over cases: pairs of strong excitatory inputs of a unit that are built from opposite things.
 
+    The score of one is how opposite the two are, times the norm of the weaker as a share of the largest into the unit.
+
     Args:
         into_target: `[target, source, height, width]`.
         alike: Cosines between the input weights of the sources `[source, source]`.
@@ -99,8 +103,7 @@ def find_unions(
         num_shuffles: How many.
         limit: How many instances are returned.
     """
-    sums = into_target.sum(axis=(-2, -1), dtype=np.float64)
-    strong, is_positive = _strongest(sums, NUM_STRONG)
+    strong, is_positive = _strongest(_excitation(into_target), NUM_STRONG)
     first, second = np.triu_indices(strong.shape[1], 1)
     is_pair = is_positive[:, first] & is_positive[:, second]
 
@@ -108,8 +111,10 @@ def find_unions(
         return is_pair & (alike[chosen[:, first], chosen[:, second]] < OPPOSITE)
 
     found = opposites(strong)
+    norms = _norms(into_target)
+    weight = norms / np.maximum(norms.max(axis=1, keepdims=True), 1e-30)
     instances = [
-        Instance((int(unit), int(strong[unit, first[pair]]), int(strong[unit, second[pair]])), -float(alike[one, two]))
+        Instance((int(unit), int(one), int(two)), -float(alike[one, two] * min(weight[unit, one], weight[unit, two])))
         for unit, pair in np.argwhere(found)
         for one, two in [(strong[unit, first[pair]], strong[unit, second[pair]])]
     ]
@@ -174,6 +179,9 @@ def find_feed_forward_loops(
 def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: int = 20, limit: int = 50) -> MotifCount:
     """Return the chains of four edges whose kernels turn by 90 degrees from one to the next.
 
+    All are counted. Four targets that read several sources alike make a chain with each choice among them, so that only the
+    clearest chain of any four targets is an instance.
+
     Args:
         weights: `[target, source, height, width]`, kernels of at least 3 x 3.
         seed: Of the shuffles.
@@ -181,12 +189,15 @@ def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: in
         limit: How many instances are returned.
     """
     found = _turning(weights)
+    clearest: dict[frozenset[int], Instance] = {}
+    for instance in sorted(found, key=lambda instance: (-instance.score, instance.units)):
+        clearest.setdefault(frozenset(instance.units[1::2]), instance)
     generator = np.random.default_rng(seed)
     null = []
     for _ in range(num_shuffles):
         elements = weights.reshape(*weights.shape[:2], -1)
         null.append(len(_turning(generator.permuted(elements, axis=2).reshape(weights.shape))))
-    return _counted("equivariant", len(found), null, seed, found, limit)
+    return _counted("equivariant", len(found), null, seed, clearest.values(), limit)
 
 
 def _turning(weights: Weights) -> list[Instance]:
@@ -230,6 +241,17 @@ def _closed_walks(is_step: NDArray[np.bool_], likeness: NDArray[np.float64]) -> 
         for _ in range(3):
             walks = [[*walk, step] for walk in walks for step in following[walk[-1]] if step > start and step not in walk]
         yield from (walk for walk in walks if start in following[walk[-1]])
+
+
+def _excitation(weights: Weights) -> NDArray[np.float64]:
+    """Return the sum of each kernel, 0 where it adds no more than it takes away elsewhere, as an edge does."""
+    sums = weights.sum(axis=(-2, -1), dtype=np.float64)
+    largest = _norms(weights) * np.sqrt(weights.shape[-2] * weights.shape[-1])
+    return np.where(sums > ONE_WAY * largest, sums, 0.0)
+
+
+def _norms(weights: Weights) -> NDArray[np.float64]:
+    return np.sqrt(np.square(weights, dtype=np.float64).sum(axis=(-2, -1)))
 
 
 def _strongest(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -46,7 +46,8 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--atlas", required=True, metavar="DIR", type=Path, help="the folder to write to")
     parser.add_argument("--name", metavar="ID", help="name of the model in URLs; default: the architecture's name")
     parser.add_argument("--layers", action="append", default=[], metavar="GLOB", help="layers, '*' and '?' allowed; repeatable")
-    parser.add_argument("--units", metavar="A-B", help="make pictures of these units of each layer only, both ends included")
+    text = "make pictures of these units of each layer only, both ends included; several with commas: 3,7,10-12"
+    parser.add_argument("--units", metavar="A-B", help=text)
     parser.add_argument("--techniques", metavar="a,b", help="default: all that are registered")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random draw; default 0")
     parser.add_argument("--quality", choices=("draft", "final"), default="draft", help="of feature visualizations")

@@ -14,6 +14,7 @@ EXAMPLE = """\
 examples:
   unitscope circuits list --atlas atlas
   unitscope circuits import curves.json --atlas atlas
+  unitscope circuits import --shipped --atlas atlas
   unitscope circuits export curves-from-lines-23456789 --atlas atlas > curves.json
   unitscope circuits delete curves-from-lines-23456789 --atlas atlas
 """
@@ -30,7 +31,8 @@ def add_commands(commands: Any) -> None:
     listed.add_argument("--model", metavar="ID", help="only those of this model")
     listed.add_argument("--json", action="store_true", help="print one JSON object")
     imported = actions.add_parser("import", help="save circuits from files", description="Every unit must exist in the atlas.")
-    imported.add_argument("files", nargs="+", metavar="FILE", help="a document, or - for the standard input")
+    imported.add_argument("files", nargs="*", metavar="FILE", help="a document, or - for the standard input")
+    imported.add_argument("--shipped", action="store_true", help="those that come with the program, of models of this atlas")
     imported.add_argument("--replace", action="store_true", help="let a circuit that is there already have a next revision")
     for action, help_text in (("export", "print a circuit as a document"), ("delete", "take a circuit out of the list")):
         one = actions.add_parser(action, help=help_text, description=help_text)
@@ -76,6 +78,20 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    if arguments.shipped == bool(arguments.files):
+        raise UsageError("Name files with circuits, or --shipped for those that come with the program; one of the two.")
+    return _import_shipped(arguments) if arguments.shipped else _import_files(arguments)
+
+
+def _import_shipped(arguments: argparse.Namespace) -> int:
+    from precompute.store.shipped import save_shipped
+
+    for circuit_id, outcome in save_shipped(arguments.atlas):
+        print(f"{circuit_id}: {outcome}")
+    return 0
+
+
+def _import_files(arguments: argparse.Namespace) -> int:
     from precompute.circuits.circuit import parse_circuit
     from precompute.store.circuits import admit
     from precompute.store.reader import AtlasReader

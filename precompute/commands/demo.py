@@ -63,7 +63,20 @@ def run_builds(arguments: argparse.Namespace) -> int:
     from precompute.cli import make_parser
 
     parsed = [make_parser().parse_args(words) for words in build_commands(arguments)]
-    return max([int(options.run(options)) for options in parsed])
+    results: list[int] = []
+    for options in parsed:
+        results.append(int(options.run(options)))
+        save_circuits(arguments.atlas)
+    return max(results)
+
+
+def save_circuits(atlas: Path) -> None:
+    """Save the circuits that come with the program and are not in the atlas yet, as far as their layers are built."""
+    from precompute.store.engine import database_path
+    from precompute.store.shipped import save_shipped
+
+    if database_path(atlas).exists():
+        save_shipped(atlas)
 
 
 def run_demo(arguments: argparse.Namespace) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, UnitKey, check_units, complete
+from precompute.circuits.circuit import Circuit, CircuitDraft, CircuitEdge, NumberName, UnitKey, check_units, complete
 from precompute.circuits.expand import Expanded
-from precompute.circuits.graph import squares_and_sums
+from precompute.circuits.graph import MERGES, squares_and_sums
+from precompute.circuits.labels import direction_deg
 from precompute.errors import UsageError
 from precompute.store.arrays import kernel_between, weights_of
 from precompute.store.expanded import composed_inputs, expanded_partners, kernel_of, layers_in_reach, weight_graph
@@ -53,6 +54,15 @@ class EdgeNumbers:
     num_inputs: int | None = None
     is_exact: bool | None = None
     kernel: NDArray[np.float64] | None = None
+
+    @property
+    def direction(self) -> float | None:
+        """Return where the kernel rises to, in degrees, or None where it has no direction."""
+        return None if self.kernel is None else direction_deg(self.kernel)
+
+    def of(self, name: NumberName) -> float | None:
+        """Return one of the numbers that a claim may state."""
+        return {"norm": self.norm, "sum": self.sum, "share": self.share, "rank": self.rank, "direction": self.direction}[name]
 
 
 def admit(reader: AtlasReader, draft: CircuitDraft, circuit_id: str | None = None) -> Circuit:
@@ -167,6 +177,8 @@ def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: Uni
         raise ValueError(f"{source[0]} and {target[0]} are not directly linked")
     if weights_of(reader, link) is None:
         return EdgeNumbers("not_built")
+    known = [catalog.layers[name].spec for name in catalog.layers[target[0]].spec.inputs if name in catalog.layers]
+    inputs = beside(inputs, source[0], [spec.name for spec in known if spec.operation not in MERGES])
     num_inputs = len(inputs)
     found = inputs.row(*source)
     if found is None:
@@ -175,6 +187,20 @@ def _numbers(reader: AtlasReader, catalog: Catalog, source: UnitKey, target: Uni
     place, partner = found
     kernel = kernel_between(reader, link, source[1], target[1])
     return EdgeNumbers("direct", partner.norm, partner.sum, partner.share, place + 1, num_inputs, link.is_exact, kernel)
+
+
+def beside(partners: Partners, layer: str, inputs: Sequence[str]) -> Partners:
+    """Return the partners that one of a layer is ranked among.
+
+    A stream or concatenation repeats what the layers that make it give: it is left out where the layer is a direct input, and
+    ranked by itself where it is not, so that a rank does not depend on which streams an atlas holds.
+
+    Args:
+        partners: Of one unit, in their order.
+        layer: Of the partner.
+        inputs: The layers directly before the unit, streams and concatenations left out.
+    """
+    return partners.of_layers(inputs if layer in inputs else [layer])
 
 
 def _expanded(

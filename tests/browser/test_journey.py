@@ -156,6 +156,17 @@ def test_no_page_is_wider_than_the_window(browser: Browser, address: str, width:
     visitor.finish(address)
 
 
+def test_every_shape_of_a_diagram_has_a_colour_of_the_theme(browser: Browser, address: str) -> None:
+    """A shape that no rule speaks of is filled with black."""
+    visitor = Visitor(browser, address, scripts=True, scheme="light")
+    black = "e => getComputedStyle(e).fill == 'rgb(0, 0, 0)' && e.getBBox().width * e.getBBox().height > 0"
+    for path in PAGES:
+        visitor.page.goto(path, wait_until="networkidle")
+        shapes = "[...document.querySelectorAll('svg :is(path, rect, circle, line, text)')]"
+        assert visitor.page.evaluate(f"{shapes}.filter({black}).map(e => e.outerHTML.slice(0, 120))") == [], path
+    visitor.finish(address)
+
+
 def test_unit_page_is_light(browser: Browser, address: str) -> None:
     visitor = Visitor(browser, address, scripts=True)
     sizes: list[int] = []

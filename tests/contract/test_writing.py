@@ -226,6 +226,20 @@ def test_deleted_circuit_is_gone_from_the_list_alone(writer: TestClient, atlas: 
     assert [one.action for one in UserDb(atlas).revisions(HOSTILE)] == ["created", "changed", "deleted"]
 
 
+def test_page_begins_with_how_many_claims_hold(client: TestClient, writer: TestClient) -> None:
+    assert "Of 3 numbers that its claims state: 1 holding, 2 not." in client.get(f"/circuits/{HOSTILE}").text
+    gone = "Of 3 numbers that its claims state: 0 holding, 0 not, 3 not to be checked."
+    assert gone in client.get("/circuits/no-such-model-23456789").text
+    for claims, words in (
+        (DOCUMENT["claims"][:3], "The number that its claims state holds."),
+        ([DOCUMENT["claims"][2]] * 2, "All 2 numbers that its claims state hold."),
+        (DOCUMENT["claims"][:2], None),
+    ):
+        made = writer.post("/api/v1/circuits", json=DOCUMENT | {"claims": claims}, headers=BEARER).json()
+        text = writer.get(f"/circuits/{made['id']}").text
+        assert words in text if words else "that its claims state" not in text
+
+
 def test_numbers_of_the_page_are_those_of_the_partner_list(client: TestClient) -> None:
     page = client.get(f"/api/v1/circuits/{HOSTILE}").json()
     edge = page["edges"][1]

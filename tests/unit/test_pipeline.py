@@ -208,8 +208,8 @@ def test_layers_are_chosen_by_pattern() -> None:
 
 
 def test_ranges_of_units_are_read() -> None:
-    assert parse_units("0-15") == (0, 15)
-    assert parse_units("7") == (7, 7)
+    assert parse_units("0-15") == ((0, 15),)
+    assert parse_units("7, 10-12") == ((7, 7), (10, 12))
     with pytest.raises(PublicError, match="Write --units 3-9"):
         parse_units("9-3")
 
@@ -239,7 +239,7 @@ def test_seeds_are_not_mixed_and_units_must_exist(options: BuildOptions) -> None
     with pytest.raises(UsageError, match="was built with seed 0; seeds cannot be mixed"):
         build(replace(options, layers=("stem",), seed=5))
     with pytest.raises(UsageError, match="No chosen layer has unit 99"):
-        build(replace(options, units=(99, 120)))
+        build(replace(options, units=((0, 1), (99, 120))))
 
 
 def test_layer_that_fails_is_written_down_and_the_others_go_on(options: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,8 @@ def test_plan_counts_only_what_is_left(options: BuildOptions, capsys: pytest.Cap
 def test_draft_is_not_made_where_the_final_picture_is(options: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Job] = []
     monkeypatch.setattr(pipeline, "LocalExecutor", lambda *_arguments, **_more: FakeExecutor(jobs))
-    wanted = replace(options, techniques=("feature_visualization",), units=(0, 1))
-    build(replace(wanted, quality="final", units=(1, 1)))
+    wanted = replace(options, techniques=("feature_visualization",), units=((0, 0), (1, 1)))
+    build(replace(wanted, quality="final", units=((1, 1),)))
     assert {unit for job in jobs for unit in job.item.units} == {1}
     jobs.clear()
     build(replace(wanted, quality="draft"))

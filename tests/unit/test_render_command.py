@@ -58,7 +58,7 @@ def test_the_words_on_the_page_make_the_stored_file(
     images, atlas = tmp_path / "images", tmp_path / "atlas"
     images.mkdir()
     write_images(str(images), 6)
-    options = BuildOptions(SPEC, str(images), atlas, layers=("deep",), units=(1, 1), renderer=renderer, is_quiet=True)
+    options = BuildOptions(SPEC, str(images), atlas, layers=("deep",), units=((1, 1),), renderer=renderer, is_quiet=True)
     build(replace(options, techniques=("feature_visualization",)))
     with TestClient(create_app(AppSettings(atlas))) as client:
         pictures = client.get("/api/v1/models/net/deep/1").json()["visualizations"]

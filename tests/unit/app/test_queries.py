@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from precompute.circuits.circuit import parse_circuit
 from precompute.store.arrays import kernel_between
 from precompute.store.reader import AtlasReader
 
@@ -106,6 +107,23 @@ def test_motifs_carry_their_control(client: TestClient) -> None:
         assert group["num_shuffles"] > 1
         assert group["null_mean"] is not None
     assert client.get(f"{BASE}/{target}/motifs").json() == found
+
+
+def test_motif_becomes_a_circuit_whose_edges_lead_forward(client: TestClient) -> None:
+    num_edges = {"union": 2, "opponent": 0, "feed_forward": 3, "equivariant": 4}
+    seen: set[str] = set()
+    for target in reach(client):
+        order = [layer["name"] for layer in client.get("/api/v1/models/tiny_a").json()["layers"]]
+        for group in client.get(f"{BASE}/{target}/motifs").json()["groups"]:
+            for item in group["items"][:2]:
+                page = client.get(f"/api/v1{item['links']['circuit']}").json()
+                circuit = parse_circuit(page["document"])
+                keys = {(unit["layer"], unit["unit"]) for unit in item["units"]}
+                assert {unit.key for unit in circuit.units} == keys
+                assert len(circuit.edges) == num_edges[group["kind"]]
+                assert all(order.index(edge.source.layer) < order.index(edge.target.layer) for edge in circuit.edges)
+                seen.add(group["kind"])
+    assert seen, "the atlas of the tests has motifs"
 
 
 @pytest.mark.parametrize(

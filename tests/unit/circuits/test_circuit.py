@@ -100,7 +100,7 @@ def changed(change: Callable[[Any], object]) -> Any:
         pytest.param(lambda d: d["claims"][2].update(about={"kind": "whole"}), ["only an edge"], id="number of no edge"),
         pytest.param(lambda d: d["claims"][2]["expected"].update(tolerance=-1), ["tolerance"], id="negative tolerance"),
         pytest.param(
-            lambda d: d["claims"][2]["expected"].update(number="share"), ["number", "'norm' or 'sum'"], id="other number"
+            lambda d: d["claims"][2]["expected"].update(number="median"), ["number", "'norm', 'sum'"], id="other number"
         ),
         pytest.param(lambda d: d.update(title="\ud800"), ["UTF-8"], id="half a character"),
         pytest.param(

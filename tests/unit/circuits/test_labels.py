@@ -12,6 +12,7 @@ from precompute.circuits.labels import (
     NO_SHAPE,
     SHAPES,
     KernelLabel,
+    direction_deg,
     fit_kernels,
     label_kernels,
     label_shares,
@@ -148,3 +149,30 @@ def test_the_control_is_the_share_of_noise_and_far_below_what_was_planted() -> N
 @pytest.mark.parametrize("kernel", [np.zeros((3, 3)), np.ones((1, 1)), np.ones((3, 5)), np.full((3, 3), np.nan)])
 def test_what_has_no_shape_has_no_label(kernel: np.ndarray) -> None:
     assert label_kernel(kernel) is None
+
+
+@pytest.mark.parametrize("side", [2, 3, 5])
+def test_direction_turns_with_the_kernel_whatever_is_even_in_it(side: int) -> None:
+    kernel = np.random.default_rng(side).normal(size=(side, side))
+    even = kernel + np.rot90(kernel, 2)
+    direction = direction_deg(kernel)
+    assert direction is not None
+    for changed, expected in (
+        (np.rot90(kernel), direction + 90),
+        (-kernel, direction + 180),
+        (kernel[:, ::-1], 180 - direction),  # mirrored: what a flipped kernel would be taken for
+        (3 * kernel + even, direction),
+    ):
+        found = direction_deg(changed)
+        assert found is not None
+        assert abs((found - expected + 180) % 360 - 180) < 1e-6
+    mirrored = direction_deg(kernel[:, ::-1])
+    assert mirrored is not None
+    assert abs((mirrored - direction + 180) % 360 - 180) > 1
+
+
+def test_even_kernels_have_no_direction() -> None:
+    line = np.outer([-1.0, 2.0, -1.0], np.ones(3))
+    assert direction_deg(line) is None
+    assert direction_deg(np.ones((1, 1))) is None
+    assert direction_deg(np.zeros((3, 3))) is None

@@ -51,6 +51,36 @@ def test_planted_unions(seed: int) -> None:
     assert none.z is None or abs(none.z) < 3
 
 
+def test_unions_of_weak_inputs_come_last() -> None:
+    before, into = planted_unions(0, 8)
+    alike = cosines(before)
+    usual = find_unions(into, alike).instances
+    faint = into.copy()
+    strongest = {one.units[0] for one in usual[:1]}
+    for target in strongest:  # one input that takes away, far stronger than those that excite
+        faint[target, 63] = -50
+    weakened = find_unions(faint, alike).instances
+    assert usual[0].units[0] in strongest
+    assert weakened[-1].units[0] in strongest
+    assert 0 < weakened[-1].score < 0.1 * usual[0].score
+
+
+def test_kernels_that_add_on_one_side_alone_excite_nothing() -> None:
+    before, into = planted_unions(0, 8)
+    planted = {(number, *sorted((2 * number, 2 * number + 1))) for number in range(8)}
+    alike = cosines(before)
+
+    def found(weights: np.ndarray) -> set[tuple[int, ...]]:
+        return {(one.units[0], *sorted(one.units[1:])) for one in find_unions(weights, alike).instances}
+
+    assert planted <= found(into)
+    edges = into.copy()
+    for number in range(8):  # a small sum on a large edge, larger than any other sum
+        for source in (2 * number, 2 * number + 1):
+            edges[number, source] = 1.5 + 20 * np.array([[-1.0, 0.0, 1.0]] * 3)
+    assert not planted & found(edges)
+
+
 def test_planted_opponents() -> None:
     _, into = random_layer(3)
     into[5] = -into[11]
@@ -103,6 +133,21 @@ def test_planted_rotated_chains(side: int) -> None:
     into[targets[place], sources[place]] = np.rot90(into[targets[place], sources[place]], 1)
     broken = find_equivariant_chains(into)
     assert broken.count == found.count - 1
+
+
+def test_chains_to_the_same_targets_are_counted_and_listed_once() -> None:
+    _, into = random_layer(5)
+    generator = np.random.default_rng(6)
+    kernel = generator.normal(size=(3, 3))
+    kernel -= sum(np.rot90(kernel, quarter) for quarter in range(4)) / 4
+    into *= 0.01
+    for target in range(4):
+        for source in (target, 10 + target):  # each target reads two sources alike
+            into[target, source] = 9 * np.rot90(kernel, target)
+    found = find_equivariant_chains(into)
+    assert found.count >= 16
+    assert [frozenset(instance.units[1::2]) for instance in found.instances].count(frozenset(range(4))) == 1
+    assert len({frozenset(instance.units[1::2]) for instance in found.instances}) == len(found.instances)
 
 
 def _from(units: tuple[int, ...], firsts: set[int]) -> tuple[int, ...]:

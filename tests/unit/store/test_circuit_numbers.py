@@ -11,8 +11,9 @@ import pytest
 from precompute.circuits.circuit import CircuitDraft, CircuitEdge
 from precompute.errors import UnknownName
 from precompute.store.arrays import weights_of
-from precompute.store.circuits import EdgeNumbers, admit, edge_numbers
+from precompute.store.circuits import EdgeNumbers, admit, beside, edge_numbers
 from precompute.store.expanded import expanded_partners
+from precompute.store.partners import PartnerTable, join
 from precompute.store.reader import AtlasReader
 
 
@@ -62,6 +63,19 @@ def test_shares_of_all_inputs_make_a_whole(reader: AtlasReader) -> None:
     assert sum(one.share or 0 for one in found) == pytest.approx(1, rel=1e-12)
     assert sorted(one.rank or 0 for one in found) == list(range(1, 49))
     assert sum(one.share or 0 for one in found[1:]) < 1 - 1e-6
+
+
+def test_streams_are_not_counted_beside_what_makes_them() -> None:
+    def table(layer: str, norms: list[float]) -> PartnerTable:
+        values = np.array(norms)
+        return PartnerTable(layer, layer == "block", range(len(norms)), values**2, values, values, values)
+
+    partners = join([table("conv", [5.0, 2.0]), table("skip", [3.0]), table("block", [9.0, 4.0])])
+    for inputs in (("conv", "skip"), ("skip", "conv")):
+        assert [(one.layer, one.norm) for one in beside(partners, "conv", inputs).rows()] == [
+            ("conv", 5.0), ("skip", 3.0), ("conv", 2.0),
+        ]  # fmt: skip
+        assert [(one.layer, one.norm) for one in beside(partners, "block", inputs).rows()] == [("block", 9.0), ("block", 4.0)]
 
 
 def test_depthwise_units_are_linked_to_their_own_number_alone(reader: AtlasReader) -> None:
