@@ -11,6 +11,7 @@ from functools import cached_property
 from app.query import Query
 from app.settings import AppSettings
 from precompute.errors import AtlasError, UnknownName
+from precompute.store.arrays import Direction, Side
 from precompute.store.engine import database_path
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
@@ -113,6 +114,10 @@ class Visit:
             UnknownName: The layer has no such unit.
         """
         return check_unit(self.layer, self.path["unit"])
+
+    def side(self, direction: Direction, unit: int | None = None) -> Side:
+        """Return what feeds the unit that the address names, or another of its layer, or what it feeds."""
+        return Side(self.reader, self.catalog, self.layer, self.unit if unit is None else unit, direction)
 
     def prefer(self, page: str) -> str:
         """Return the address of a page, or of its twin where the twin was asked for."""

@@ -10,12 +10,13 @@ from app.contexts import ExplorerColumn, ExplorerEdge, ExplorerUnit, Sprite
 from app.drawing import SHEET_TILES, Cut, sheet
 from app.explorer_bypass import BypassingWeights
 from app.explorer_order import order_columns
-from app.explorer_query import Side, UnitKey
+from app.explorer_query import UnitKey
 from app.explorer_state import MAX_CARDS, ExplorerState
 from app.explorer_weights import Ends, StoredWeights, WeightSource
 from app.partners import nested
 from app.summaries import page_links
 from app.thumbs import thumbnails
+from precompute.store.arrays import Direction
 from precompute.store.partners import PartnerWeight
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
@@ -115,7 +116,7 @@ class Explorer:
 
     def _unfold(self) -> None:
         state = self._state
-        sides: Sequence[tuple[Side, frozenset[UnitKey]]] = (
+        sides: Sequence[tuple[Direction, frozenset[UnitKey]]] = (
             ("inputs", frozenset(state.inputs)),
             ("outputs", frozenset(state.outputs)),
         )
@@ -126,7 +127,7 @@ class Explorer:
                 if key in unfolded:
                     waiting.extend(self._unfold_side(key, side))
 
-    def _unfold_side(self, key: UnitKey, side: Side) -> list[UnitKey]:
+    def _unfold_side(self, key: UnitKey, side: Direction) -> list[UnitKey]:
         """Add the partners of a card and the weights to them; return the cards that were not there before."""
         found: list[UnitKey] = []
         for weight in self._source.partners(key, side, self._state.top):

@@ -13,7 +13,7 @@ from app.explorer_weights import Block, WeightSource, stored_block
 from precompute.circuits.bottlenecks import bottlenecks, ways_past
 from precompute.circuits.expand import Expanded
 from precompute.circuits.graph import squares_and_sums
-from precompute.store.arrays import Direction
+from precompute.store.arrays import Direction, Side
 from precompute.store.expanded import FoundKernel, composed, composed_inputs, kernel_of, weight_graph
 from precompute.store.partners import Ranking
 from precompute.store.reader import AtlasReader
@@ -93,7 +93,8 @@ class BypassingWeights(WeightSource):
             if not way and link is not None:
                 yield stored_block(self._reader, link, key[1], direction)
                 continue
-            squares, sums = squares_and_sums(composed(self._reader, self._catalog, key, direction, other, way).array)
+            side = Side(self._reader, self._catalog, self._catalog.layers[key[0]], key[1], direction)
+            squares, sums = squares_and_sums(composed(side, other, way).array)
             units, one = np.arange(squares.shape[1], dtype=np.intp), np.array([key[1]], np.intp)
             if direction == "inputs":
                 yield Block(other, key[0], units, one, squares, sums)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from app.contexts import ExplorerQuery
+from precompute.circuits.graph import UnitKey
 
-UnitKey = tuple[str, int]
 Sign = Literal["+", "-"]
-Side = Literal["inputs", "outputs"]
 Bypass = Literal["0", "depthwise", "1"]
 BYPASSES: tuple[Bypass, ...] = get_args(Bypass)
 UnitList = Literal["inputs", "outputs", "hide", "pin"]

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from app.contexts import KernelControl, KernelFacet, KernelLabel
 from precompute.circuits.labels import LEAST_R2, NO_SHAPE, SHAPES, fit_kernels, label_shares, shuffled_shares
-from precompute.store.arrays import Direction
+from precompute.store.arrays import Side
 from precompute.store.expanded import Route, any_kernels
-from precompute.store.reader import AtlasReader
-from precompute.store.records import Catalog, LayerRecord
 
 OTHER = "other"
 KINDS = (*SHAPES, OTHER)
@@ -39,23 +37,11 @@ class KernelView:
     maximum: float
 
 
-def kernel_view(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    layers: Collection[str],
-    route: Route | None = None,
-) -> KernelView:
+def kernel_view(side: Side, layers: Collection[str], route: Route | None = None) -> KernelView:
     """Return all kernels of a unit together.
 
     Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` where the partners feed the unit.
+        side: Of the unit.
         layers: The layers of the partners, any number of layers away.
         route: Only the paths over these layers.
     """
@@ -64,7 +50,7 @@ def kernel_view(
     stacks: list[NDArray[np.float64]] = []
     maximum = 0.0
     for name in layers:
-        partners, kernels, _ = any_kernels(reader, catalog, layer, unit, direction, name, route)
+        partners, kernels, _ = any_kernels(side, name, route)
         maximum = max(maximum, float(np.abs(kernels).max(initial=0.0)))
         fits = fit_kernels(kernels)
         found = [(partner, label) for partner, label in zip(partners, fits.labels(), strict=True) if label is not None]

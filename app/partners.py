@@ -14,39 +14,22 @@ from app.contexts import KernelLabel, ListedPartner, Partner
 from app.summaries import page_links
 from app.thumbs import thumbnails
 from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
-from precompute.store.arrays import Direction
+from precompute.store.arrays import Side
 from precompute.store.expanded import FoundKernel, Route, kernel_of
 from precompute.store.partners import PartnerWeight
-from precompute.store.reader import AtlasReader
-from precompute.store.records import Catalog, LayerRecord
 
 Kernel = NDArray[Any]
 Nested = list[list[float | None]]
 LARGEST_NESTED = 11  # a kernel of more rows or columns is given as the address of its picture
 
 
-def partners_of(
-    reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction, weights: Sequence[PartnerWeight]
-) -> list[Partner]:
-    """Return the first partners of a unit as parts of a page; the pictures of their kernels share one scale.
-
-    Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` where the partners feed the unit, `outputs` where it feeds them.
-        weights: The partners, strongest first.
-    """
-    return [Partner(**found) for found in fields_of(reader, catalog, layer, unit, direction, weights)]
+def partners_of(side: Side, weights: Sequence[PartnerWeight]) -> list[Partner]:
+    """Return the first partners of a unit, strongest first, as parts of a page; the pictures of their kernels share one scale."""
+    return [Partner(**found) for found in _all_fields(side, weights)]
 
 
 def listed_partners_of(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
+    side: Side,
     weights: Sequence[PartnerWeight],
     first_rank: int = 1,
     route: Route | None = None,
@@ -56,18 +39,14 @@ def listed_partners_of(
     """Return some partners of a unit as parts of the page that lists all.
 
     Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` where the partners feed the unit, `outputs` where it feeds them.
+        side: Of the unit.
         weights: The partners.
         first_rank: Rank of the first of them.
         route: Only the paths over these layers.
         maximum: The weight with the full colour in the pictures; None for the largest of these.
         labels: What the kernels look like, by layer and unit of the partner, where it is known already.
     """
-    found = fields_of(reader, catalog, layer, unit, direction, weights, first_rank, route, maximum)
+    found = _all_fields(side, weights, first_rank, route, maximum)
     if labels is None:
         labels = _labels(weights, [fields["kernel"] for fields in found])
     return [
@@ -98,28 +77,19 @@ def _labels(weights: Sequence[PartnerWeight], kernels: Sequence[Nested | str | N
     return found
 
 
-def fields_of(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    weights: Sequence[PartnerWeight],
-    first_rank: int = 1,
-    route: Route | None = None,
-    maximum: float | None = None,
+def _all_fields(
+    side: Side, weights: Sequence[PartnerWeight], first_rank: int = 1, route: Route | None = None, maximum: float | None = None
 ) -> list[dict[str, Any]]:
-    """Return the fields of `Partner` for partners; see `listed_partners_of`."""
     units: dict[str, list[int]] = {}
     for weight in weights:
         units.setdefault(weight.layer, []).append(weight.unit)
-    pictures = thumbnails(reader, catalog, units)
-    kernels = [_kernel(reader, catalog, layer, unit, direction, weight, route) for weight in weights]
+    pictures = thumbnails(side.reader, side.catalog, units)
+    kernels = [kernel_of(side.reader, side.catalog, *side.ends((weight.layer, weight.unit)), route) for weight in weights]
     if maximum is None:
         maximum = max((float(abs(found.kernel).max()) for found in kernels if found is not None), default=0.0) or 1.0
     scale = Scale(maximum, route)
     return [
-        _fields(catalog, (layer.name, unit), direction, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))
+        _fields(side, weight, kernel, scale, rank, pictures.get((weight.layer, weight.unit)))
         for rank, (weight, kernel) in enumerate(zip(weights, kernels, strict=True), start=first_rank)
     ]
 
@@ -137,20 +107,6 @@ class Scale:
     route: Route | None = None
 
 
-def _kernel(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    weight: PartnerWeight,
-    route: Route | None,
-) -> FoundKernel | None:
-    ends = (weight.layer, weight.unit), (layer.name, unit)
-    source, target = ends if direction == "inputs" else ends[::-1]
-    return kernel_of(reader, catalog, source, target, route)
-
-
 def nested(kernel: Kernel | None) -> Nested | None:
     """Return a kernel as nested lists, rounded to what a 32-bit number holds; None where it is missing or large."""
     if kernel is None:
@@ -162,18 +118,11 @@ def nested(kernel: Kernel | None) -> Nested | None:
 
 
 def _fields(
-    catalog: Catalog,
-    unit: tuple[str, int],
-    direction: Direction,
-    weight: PartnerWeight,
-    found: FoundKernel | None,
-    scale: Scale,
-    rank: int,
-    thumbnail: str | None,
+    side: Side, weight: PartnerWeight, found: FoundKernel | None, scale: Scale, rank: int, thumbnail: str | None
 ) -> dict[str, Any]:
-    model_id = catalog.model.id
+    model_id = side.catalog.model.id
     other = (weight.layer, weight.unit)
-    source, target = (other, unit) if direction == "inputs" else (unit, other)
+    source, target = side.ends(other)
     kernel = None if found is None else found.kernel
     image = None if kernel is None else urls.kernel(model_id, source, target, scale.maximum, scale.route)
     shape = None if kernel is None else list(kernel.shape)

@@ -120,11 +120,10 @@ def _stack(
 
     Where each unit has a partner of its own (a depthwise convolution), only those of the first unit.
     """
-    reader, catalog, layer = visit.reader, visit.catalog, visit.layer
-    partners, kernels, is_exact = any_kernels(reader, catalog, layer, units[0], direction, partner_layer)
+    partners, kernels, is_exact = any_kernels(visit.side(direction, units[0]), partner_layer)
     if len(partners) < 2:
         return partners, kernels[None], is_exact
-    others = [any_kernels(reader, catalog, layer, unit, direction, partner_layer)[1] for unit in units[1:]]
+    others = [any_kernels(visit.side(direction, unit), partner_layer)[1] for unit in units[1:]]
     return partners, np.stack([kernels, *others]), is_exact
 
 
@@ -255,7 +254,7 @@ def _larger(visit: Visit, direction: Direction, reach: Sequence[str]) -> list[La
     nearest = reversed(reach) if direction == "inputs" else reach
     found: list[LayerChoice] = []
     for name in itertools.islice(nearest, MAX_LOOKED_AT):
-        partners, kernels, _ = any_kernels(visit.reader, visit.catalog, layer, visit.unit, direction, name)
+        partners, kernels, _ = any_kernels(visit.side(direction), name)
         if len(partners) > 1 and max(kernels.shape[1:]) > 1:
             address = urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=name)
             found.append(LayerChoice(layer=name, direction=direction, kernel_shape=list(kernels.shape[1:]), link=address))

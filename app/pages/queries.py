@@ -26,6 +26,7 @@ from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import page_links
 from app.thumbs import thumbnails
 from app.twins import Page
+from precompute.circuits.graph import UnitKey
 from precompute.circuits.motifs import KINDS, Kind, MotifCount
 from precompute.circuits.paths import Path
 from precompute.errors import UnknownName, UsageError
@@ -41,7 +42,6 @@ from precompute.store.questions import (
     similar_units,
 )
 
-UnitKey = tuple[str, int]
 MAX_SET = 12
 DEFAULT_LIMIT = 30
 _UNIT_EXAMPLE = "Write LAYER/UNIT, for example {0}/{1}."

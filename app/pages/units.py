@@ -60,8 +60,8 @@ def _weights(visit: Visit) -> Weights:
 
 
 def _strongest(visit: Visit, direction: Direction) -> list[Partner]:
-    place = (visit.reader, visit.catalog, visit.layer, visit.unit, direction)
-    return partners_of(*place, all_partners(*place).take(slice(NUM_PARTNERS)).rows())
+    side = visit.side(direction)
+    return partners_of(side, all_partners(side).take(slice(NUM_PARTNERS)).rows())
 
 
 def _pending(has_metrics: bool, has_examples: bool, has_pictures: bool, has_weights: bool) -> list[str]:

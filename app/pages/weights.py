@@ -164,7 +164,7 @@ def _together(visit: Visit, direction: Direction, layers: list[str], route: Rout
     key = ("kernels", visit.address, direction, tuple(layers), route)
     latest: dict[object, KernelView] = kept.get("latest kernels", {})
     if key not in latest:
-        latest = {key: kernel_view(visit.reader, visit.catalog, visit.layer, visit.unit, direction, layers, route)}
+        latest = {key: kernel_view(visit.side(direction), layers, route)}
         kept["latest kernels"] = latest
     return latest[key]
 
@@ -193,11 +193,7 @@ def _items(
     route: Route | None,
 ) -> list[ListedPartner]:
     return listed_partners_of(
-        visit.reader,
-        visit.catalog,
-        visit.layer,
-        visit.unit,
-        direction,
+        visit.side(direction),
         listed,
         first_rank=first_rank,
         route=route,
@@ -246,16 +242,16 @@ def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: R
     latest: dict[object, Partners] = kept.get("latest partners", {})
     if key not in latest:
         if partner_layer is None:
-            found = all_partners(visit.reader, visit.catalog, visit.layer, visit.unit, direction)
+            found = all_partners(visit.side(direction))
         else:
-            found = expanded_partners(visit.reader, visit.catalog, visit.layer, visit.unit, direction, partner_layer, route)
+            found = expanded_partners(visit.side(direction), partner_layer, route)
         latest = {key: found}
         kept["latest partners"] = latest
     return latest[key]
 
 
 def _is_cut(visit: Visit, direction: Direction, partner_layer: str, route: Route | None) -> bool:
-    return composed(visit.reader, visit.catalog, (visit.layer.name, visit.unit), direction, partner_layer, route).is_cut
+    return composed(visit.side(direction), partner_layer, route).is_cut
 
 
 def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:
@@ -266,7 +262,7 @@ def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:
     rows: list[RouteRow] = []
     for route in found:
         text = urls.route_text(route)
-        table, is_exact = expanded_table(visit.reader, visit.catalog, visit.layer, visit.unit, direction, partner_layer, route)
+        table, is_exact = expanded_table(visit.side(direction), partner_layer, route)
         query = {**visit.query.values, "route": text}
         query.pop("after", None)
         rows.append(

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from precompute.circuits.graph import UnitKey
 from precompute.circuits.wording import say_what_is_wrong
 from precompute.errors import UnknownName, UsageError
 
@@ -39,7 +40,6 @@ _RANDOM_LENGTH = 8
 
 _FIRST = ("format_version", "id", "model", "weights_sha256", "title", "summary", "author", "created_at")
 
-UnitKey = tuple[str, int]
 NumberName = Literal["norm", "sum", "share", "rank", "direction"]
 
 

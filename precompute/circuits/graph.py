@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from precompute.domain import Placement
 
 Array = NDArray[Any]
+UnitKey = tuple[str, int]
+"""Layer and index of a unit."""
 Way = Sequence[str] | frozenset[str]
 """Which paths between two layers count: those over exactly these layers in this order; of a set, all that go over no others."""
 MERGES = frozenset({"add", "concat"})

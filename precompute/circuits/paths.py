@@ -14,9 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.circuits.graph import Link, WeightGraph
-
-UnitKey = tuple[str, int]
+from precompute.circuits.graph import Link, UnitKey, WeightGraph
 
 
 @dataclass(frozen=True)

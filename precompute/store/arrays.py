@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +11,54 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.circuits.graph import UnitKey
 from precompute.store.blobs import BlobStore
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
 Direction = Literal["inputs", "outputs"]
 Kernels = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a unit: the units that feed it, or those that it feeds.
+
+    Attributes:
+        reader: The atlas.
+        catalog: The model.
+        layer: Layer of the unit.
+        unit: The unit.
+        direction: `inputs` for what feeds it, `outputs` for what it feeds.
+    """
+
+    reader: AtlasReader
+    catalog: Catalog
+    layer: LayerRecord
+    unit: int
+    direction: Direction
+
+    @property
+    def key(self) -> UnitKey:
+        """Return layer and index of the unit."""
+        return self.layer.name, self.unit
+
+    @property
+    def links(self) -> Sequence[LinkRecord]:
+        """Return the links on this side, to all partner layers."""
+        return links_of(self.catalog, self.layer, self.direction)
+
+    def ends(self, other: UnitKey) -> tuple[UnitKey, UnitKey]:
+        """Return source and target of the weight between the unit and another on this side."""
+        return (other, self.key) if self.direction == "inputs" else (self.key, other)
+
+    def layers(self, other: str) -> tuple[str, str]:
+        """Return source and target layer of the weights between the unit and those of another layer on this side."""
+        return (other, self.layer.name) if self.direction == "inputs" else (self.layer.name, other)
+
+    def link(self, other: str) -> LinkRecord | None:
+        """Return the link between the unit's layer and another on this side, or None where they are not directly linked."""
+        return self.catalog.link(*self.layers(other))
 
 
 @lru_cache(maxsize=2048)

@@ -14,7 +14,7 @@ from precompute.circuits.expand import Expanded
 from precompute.circuits.graph import MERGES, squares_and_sums
 from precompute.circuits.labels import direction_deg
 from precompute.errors import UsageError
-from precompute.store.arrays import kernel_between, weights_of
+from precompute.store.arrays import Side, kernel_between, weights_of
 from precompute.store.expanded import composed_inputs, expanded_partners, kernel_of, layers_in_reach, weight_graph
 from precompute.store.partners import Partners, all_partners
 from precompute.store.reader import AtlasReader
@@ -123,7 +123,7 @@ def edge_numbers(
             found[edge.key] = _expanded(reader, catalog, source, target, composed)
             continue
         if target not in inputs:
-            inputs[target] = all_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs")
+            inputs[target] = all_partners(Side(reader, catalog, catalog.layers[target[0]], target[1], "inputs"))
         found[edge.key] = _numbers(reader, catalog, source, target, inputs[target])
     return found
 
@@ -217,7 +217,8 @@ def _expanded(
     if key not in composed:
         if len(composed) >= MAX_EXPANDED:
             return EdgeNumbers("left_out")
-        composed[key] = expanded_partners(reader, catalog, catalog.layers[target[0]], target[1], "inputs", source[0])
+        side = Side(reader, catalog, catalog.layers[target[0]], target[1], "inputs")
+        composed[key] = expanded_partners(side, source[0])
     found = composed[key].row(*source)
     kernel = kernel_of(reader, catalog, source, target)
     if kernel is None or found is None:

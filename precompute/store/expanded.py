@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.circuits.expand import Expanded, expand_inputs, expand_outputs, gross_weights
-from precompute.circuits.graph import MERGES, Link, Node, Way, WeightGraph
+from precompute.circuits.graph import MERGES, Link, Node, UnitKey, Way, WeightGraph
 from precompute.errors import AtlasError
 from precompute.store.arrays import (
     Direction,
+    Side,
     kernel_between,
     kernels_of,
     weights_of,
 )
-from precompute.store.partners import Partners, PartnerTable, join, spreads_of, table_of_kernels
+from precompute.store.partners import Partners, PartnerTable, join, table_of_kernels
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
 MAX_KEPT_BYTES = 256 << 20
-UnitKey = tuple[str, int]
 Route = tuple[str, ...]
 
 
@@ -115,85 +115,46 @@ def layers_in_reach(reader: AtlasReader, catalog: Catalog, layer: str, direction
     return graph.layers_before(layer) if direction == "inputs" else graph.layers_after(layer)
 
 
-def expanded_table(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    other: str,
-    route: Way | None = None,
-) -> tuple[PartnerTable, bool]:
+def expanded_table(side: Side, other: str, route: Way | None = None) -> tuple[PartnerTable, bool]:
     """Return the weights between a unit and all units of a layer any number of layers away, and whether they are exact.
 
     Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` where the other layer comes before.
+        side: Of the unit.
         other: Name of the other layer.
         route: Only the paths over these layers.
 
     Raises:
         UsageError: There is no path.
     """
-    graph = weight_graph(reader, catalog)
-    source, target = (other, layer.name) if direction == "inputs" else (layer.name, other)
-    expanded = composed(reader, catalog, (layer.name, unit), direction, other, route)
-    units = list(range(expanded.array.shape[1]))
-    if direction == "inputs":
-        spreads = spreads_of(reader, catalog, catalog.layers[source], units)
-    else:
-        spreads = np.full(len(units), spreads_of(reader, catalog, layer, [unit])[0])
-    is_view = catalog.layers[other].spec.operation in MERGES
-    table = table_of_kernels(other, is_view, units, expanded.array[0], spreads)
-    gross = gross_weights(graph, source, target, unit, is_inputs=direction == "inputs", route=route)
+    expanded = composed(side, other, route)
+    table = table_of_kernels(side, other, range(expanded.array.shape[1]), expanded.array[0])
+    graph = weight_graph(side.reader, side.catalog)
+    gross = gross_weights(graph, *side.layers(other), side.unit, is_inputs=side.direction == "inputs", route=route)
     return replace(table, gross=gross), expanded.is_exact
 
 
-def any_kernels(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    other: str,
-    route: Way | None = None,
-) -> tuple[Sequence[int], NDArray[np.float64], bool]:
+def any_kernels(side: Side, other: str, route: Way | None = None) -> tuple[Sequence[int], NDArray[np.float64], bool]:
     """Return the partners of a unit in another layer, stored or composed, the kernels `[partner, height, width]`, and exactness.
 
     Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` where the other layer comes before.
+        side: Of the unit.
         other: Name of the other layer, any number of layers away.
         route: Only the paths over these layers.
 
     Raises:
         UsageError: There is no path.
     """
-    link = catalog.link(other, layer.name) if direction == "inputs" else catalog.link(layer.name, other)
+    link = side.link(other)
     if link is not None and route is None:
-        return *kernels_of(reader, link, unit, direction), bool(link.is_exact)
-    expanded = composed(reader, catalog, (layer.name, unit), direction, other, route)
+        return *kernels_of(side.reader, link, side.unit, side.direction), bool(link.is_exact)
+    expanded = composed(side, other, route)
     kernels = np.array(expanded.array[0], np.float64)
     return range(len(kernels)), kernels, expanded.is_exact
 
 
-def expanded_partners(
-    reader: AtlasReader,
-    catalog: Catalog,
-    layer: LayerRecord,
-    unit: int,
-    direction: Direction,
-    other: str,
-    route: Way | None = None,
-) -> Partners:
+def expanded_partners(side: Side, other: str, route: Way | None = None) -> Partners:
     """Return every unit of a layer any number of layers away as a partner, strongest norm first; see `expanded_table`."""
-    return join([expanded_table(reader, catalog, layer, unit, direction, other, route)[0]])
+    return join([expanded_table(side, other, route)[0]])
 
 
 def kernel_of(
@@ -219,34 +180,25 @@ def kernel_of(
     from_source = _kept(catalog).peek((source, "outputs", target[0], route))
     if from_source is not None:
         return FoundKernel(from_source.array[0, target[1]], from_source.is_exact)
-    found = composed(reader, catalog, target, "inputs", source[0], route)
+    found = composed(Side(reader, catalog, catalog.layers[target[0]], target[1], "inputs"), source[0], route)
     return FoundKernel(found.array[0, source[1]], found.is_exact)
 
 
-def composed(
-    reader: AtlasReader, catalog: Catalog, unit: UnitKey, direction: Direction, other: str, route: Way | None = None
-) -> Expanded:
+def composed(side: Side, other: str, route: Way | None = None) -> Expanded:
     """Return the kernels between a unit and all units of a layer any number of layers away; those asked for lately are kept.
 
     Args:
-        reader: The atlas.
-        catalog: The model.
-        unit: Layer and index of the unit.
-        direction: `inputs` where the other layer comes before.
+        side: Of the unit.
         other: Name of the other layer.
         route: Only the paths over these layers.
 
     Raises:
         UsageError: There is no path.
     """
-    graph = weight_graph(reader, catalog)
-
-    def make() -> Expanded:
-        if direction == "inputs":
-            return expand_inputs(graph, unit[0], [unit[1]], other, route=route)
-        return expand_outputs(graph, unit[0], [unit[1]], other, route=route)
-
-    return _kept(catalog).get((unit, direction, other, route), make)
+    graph = weight_graph(side.reader, side.catalog)
+    expand = expand_inputs if side.direction == "inputs" else expand_outputs
+    key = (side.key, side.direction, other, route)
+    return _kept(side.catalog).get(key, lambda: expand(graph, side.layer.name, [side.unit], other, route=route))
 
 
 def composed_inputs(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.circuits.graph import MERGES, squares_and_sums
-from precompute.store.arrays import Direction, Kernels, kernels_of, links_of
+from precompute.store.arrays import Kernels, Side, kernels_of
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
@@ -206,32 +206,9 @@ def _column(parts: Sequence[Column]) -> Column:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def all_partners(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, unit: int, direction: Direction) -> Partners:
-    """Return every partner of a unit in one direction, strongest norm first, ties by layer and unit.
-
-    Args:
-        reader: The atlas.
-        catalog: The model.
-        layer: Layer of the unit.
-        unit: The unit.
-        direction: `inputs` or `outputs`.
-    """
-    return join([_table(reader, catalog, link, unit, direction) for link in links_of(catalog, layer, direction)])
-
-
-def table_of_kernels(layer: str, is_view: bool, units: Sequence[int], kernels: Kernels, spreads: Kernels) -> PartnerTable:
-    """Return the table of some kernels.
-
-    Args:
-        layer: Name of the partner layer.
-        is_view: Whether it is a stream or a concatenation.
-        units: The partners.
-        kernels: `[partner, height, width]`.
-        spreads: Standard deviations of the sources' activations `[partner]`.
-    """
-    exact = np.asarray(kernels, np.float64)
-    squares, sums = squares_and_sums(exact)
-    return PartnerTable(layer, is_view, units, squares, sums, np.abs(exact).sum(axis=(-2, -1)), spreads)
+def all_partners(side: Side) -> Partners:
+    """Return every partner on one side of a unit, strongest norm first, ties by layer and unit."""
+    return join([_table(side, link) for link in side.links])
 
 
 def spreads_of(reader: AtlasReader, catalog: Catalog, source: LayerRecord, units: Sequence[int]) -> Column:
@@ -244,15 +221,25 @@ def spreads_of(reader: AtlasReader, catalog: Catalog, source: LayerRecord, units
     return spreads[np.asarray(units, np.intp)]
 
 
-def _table(reader: AtlasReader, catalog: Catalog, link: LinkRecord, unit: int, direction: Direction) -> PartnerTable:
-    layer = link.source if direction == "inputs" else link.target
-    is_view = catalog.layers[layer].spec.operation in MERGES
-    units, kernels = kernels_of(reader, link, unit, direction)
-    if not units:
-        return table_of_kernels(layer, is_view, [], kernels, np.zeros(0))
-    source = catalog.layers[link.source]
-    if direction == "inputs":
-        spreads = spreads_of(reader, catalog, source, units)
+def table_of_kernels(side: Side, other: str, units: Sequence[int], kernels: Kernels) -> PartnerTable:
+    """Return the table of the kernels between a unit and those of another layer.
+
+    Args:
+        side: Of the unit.
+        other: The layer of the partners.
+        units: The partners.
+        kernels: `[partner, height, width]`.
+    """
+    exact = np.asarray(kernels, np.float64)
+    squares, sums = squares_and_sums(exact)
+    layer = side.catalog.layers[other]
+    if side.direction == "inputs":
+        spreads = spreads_of(side.reader, side.catalog, layer, units)
     else:
-        spreads = np.full(len(units), spreads_of(reader, catalog, source, [unit])[0])
-    return table_of_kernels(layer, is_view, units, kernels, spreads)
+        spreads = np.full(len(units), spreads_of(side.reader, side.catalog, side.layer, [side.unit])[0])
+    return PartnerTable(other, layer.spec.operation in MERGES, units, squares, sums, np.abs(exact).sum(axis=(-2, -1)), spreads)
+
+
+def _table(side: Side, link: LinkRecord) -> PartnerTable:
+    other = link.source if side.direction == "inputs" else link.target
+    return table_of_kernels(side, other, *kernels_of(side.reader, link, side.unit, side.direction))

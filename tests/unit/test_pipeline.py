@@ -21,7 +21,7 @@ from precompute.errors import AtlasError, PublicError, UnknownName, UsageError
 from precompute.interest import order_of_interest, order_of_turns
 from precompute.pipeline import build
 from precompute.planning import BuildOptions, choose_layers, parse_units
-from precompute.store.arrays import Direction
+from precompute.store.arrays import Direction, Side
 from precompute.store.blobs import BlobStore
 from precompute.store.partners import all_partners
 from precompute.store.reader import AtlasReader
@@ -123,7 +123,7 @@ def test_edges_are_equal_from_both_ends_and_equal_to_the_array(options: BuildOpt
     seen: dict[tuple[str, int, str, int], tuple[float, float]] = {}
     for layer, direction in product(catalog.layers.values(), get_args(Direction)):
         for unit in range(layer.spec.num_units):
-            for partner in all_partners(reader, catalog, layer, unit, direction).rows():
+            for partner in all_partners(Side(reader, catalog, layer, unit, direction)).rows():
                 ends = (partner.layer, partner.unit), (layer.name, unit)
                 source, target = ends if direction == "inputs" else ends[::-1]
                 link = model.weights_between(source[0], target[0])

@@ -10,7 +10,7 @@ import pytest
 
 from precompute.circuits.circuit import CircuitDraft, CircuitEdge
 from precompute.errors import UnknownName
-from precompute.store.arrays import weights_of
+from precompute.store.arrays import Side, weights_of
 from precompute.store.circuits import EdgeNumbers, admit, beside, edge_numbers
 from precompute.store.expanded import expanded_partners
 from precompute.store.partners import PartnerTable, join
@@ -88,7 +88,7 @@ def test_depthwise_units_are_linked_to_their_own_number_alone(reader: AtlasReade
 def test_distant_units_have_the_numbers_of_the_expanded_list(reader: AtlasReader) -> None:
     found = numbers(reader, ("stem", 5), ("head.fc", 5))
     catalog = reader.catalog("tiny_a", reader.revision())
-    listed = expanded_partners(reader, catalog, catalog.layers["head.fc"], 5, "inputs", "stem").rows()
+    listed = expanded_partners(Side(reader, catalog, catalog.layers["head.fc"], 5, "inputs"), "stem").rows()
     weight = next(partner for partner in listed if partner.unit == 5)
     assert (found.status, found.norm, found.sum, found.share) == ("expanded", weight.norm, weight.sum, weight.share)
     assert found.rank == listed.index(weight) + 1

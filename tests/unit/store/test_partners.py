@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from precompute.store.arrays import Direction
+from precompute.store.arrays import Direction, Side
 from precompute.store.partners import RANKINGS, Partners, PartnerTable, PartnerWeight, Ranking, all_partners, join, ranked
 from precompute.store.reader import AtlasReader
 
@@ -76,7 +76,7 @@ def test_all_partners_of_an_atlas_are_the_kernels_one_by_one(fixture_atlas: Path
     seen = 0
     for layer in catalog.layers.values():
         for direction in get_args(Direction):
-            rows = all_partners(reader, catalog, layer, 0, direction).rows()
+            rows = all_partners(Side(reader, catalog, layer, 0, direction)).rows()
             seen += len(rows)
             assert rows == ranked(rows, "norm")
             assert all(isinstance(row, PartnerWeight) and row.norm >= 0 for row in rows)
