@@ -37,11 +37,6 @@ def cut_of(card: ExplorerUnit) -> Cut | None:
     return None if card.sprite is None else Cut(**card.sprite.model_dump())
 
 
-def cards_by_name(page: ExplorerPage) -> dict[tuple[str, int], ExplorerUnit]:
-    """Return the cards of the page by layer and unit."""
-    return {(card.layer, card.unit): card for column in page.columns for card in column.units}
-
-
 def scales(page: ExplorerPage) -> dict[tuple[str, str], float]:
     """Return, for each pair of layers, the largest single weight shown: the value with the full colour in their kernels."""
     groups: dict[tuple[str, str], list[ExplorerEdge]] = {}

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.contexts import KernelControl, KernelFacet, KernelLabel
+from precompute.circuits.graph import Way
 from precompute.circuits.labels import LEAST_R2, NO_SHAPE, SHAPES, fit_kernels, label_shares, shuffled_shares
 from precompute.store.arrays import Side
-from precompute.store.expanded import Route, any_kernels
+from precompute.store.expanded import any_kernels
 
 OTHER = "other"
 KINDS = (*SHAPES, OTHER)
@@ -37,7 +38,7 @@ class KernelView:
     maximum: float
 
 
-def kernel_view(side: Side, layers: Collection[str], route: Route | None = None) -> KernelView:
+def kernel_view(side: Side, layers: Collection[str], route: Way | None = None) -> KernelView:
     """Return all kernels of a unit together.
 
     Args:

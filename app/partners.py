@@ -13,9 +13,10 @@ from app import urls
 from app.contexts import KernelLabel, ListedPartner, Partner
 from app.summaries import page_links
 from app.thumbs import thumbnails
+from precompute.circuits.graph import Way
 from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
 from precompute.store.arrays import Side
-from precompute.store.expanded import FoundKernel, Route, kernel_of
+from precompute.store.expanded import FoundKernel, kernel_of
 from precompute.store.partners import PartnerWeight
 
 Kernel = NDArray[Any]
@@ -32,7 +33,7 @@ def listed_partners_of(
     side: Side,
     weights: Sequence[PartnerWeight],
     first_rank: int = 1,
-    route: Route | None = None,
+    route: Way | None = None,
     maximum: float | None = None,
     labels: Mapping[tuple[str, int], KernelLabel] | None = None,
 ) -> list[ListedPartner]:
@@ -78,7 +79,7 @@ def _labels(weights: Sequence[PartnerWeight], kernels: Sequence[Nested | str | N
 
 
 def _all_fields(
-    side: Side, weights: Sequence[PartnerWeight], first_rank: int = 1, route: Route | None = None, maximum: float | None = None
+    side: Side, weights: Sequence[PartnerWeight], first_rank: int = 1, route: Way | None = None, maximum: float | None = None
 ) -> list[dict[str, Any]]:
     units: dict[str, list[int]] = {}
     for weight in weights:
@@ -104,7 +105,7 @@ class Scale:
     """
 
     maximum: float
-    route: Route | None = None
+    route: Way | None = None
 
 
 def nested(kernel: Kernel | None) -> Nested | None:

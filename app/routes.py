@@ -6,22 +6,24 @@ from itertools import pairwise
 
 from app import urls
 from app.query import Query
-from precompute.circuits.graph import Way
+from precompute.circuits.graph import ALL_WAYS, Way
 from precompute.errors import UsageError
-from precompute.store.expanded import Route, routes_between, weight_graph
+from precompute.store.expanded import routes_between, weight_graph
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 
 MAX_ROUTES = 24
 
 
-def read_route(reader: AtlasReader, catalog: Catalog, text: str, source: str, target: str) -> Route | None:
-    """Return the route that a query parameter names, or None where it is empty: all paths together.
+def read_route(reader: AtlasReader, catalog: Catalog, text: str, source: str, target: str) -> Way | None:
+    """Return the route that a query parameter names, or None where it is empty.
+
+    Without a route, layers that are directly linked have the weights of that link, and others those of all paths together.
 
     Args:
         reader: The atlas.
         catalog: The model.
-        text: Names of the layers between, with commas; `direct` for none between.
+        text: Names of the layers between, with commas; `direct` for none between, `all` for every path.
         source: The earlier layer.
         target: The later layer.
 
@@ -30,6 +32,8 @@ def read_route(reader: AtlasReader, catalog: Catalog, text: str, source: str, ta
     """
     if not text:
         return None
+    if text == "all":
+        return ALL_WAYS
     route = () if text == "direct" else tuple(text.split(","))
     stops = [source, *route, target]
     graph = weight_graph(reader, catalog)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 
+from precompute.circuits.graph import ALL_WAYS, Way
+
 API = "/api/v1"
 
 
@@ -173,7 +175,7 @@ def kernel(
     source: tuple[str, int],
     target: tuple[str, int],
     maximum: float,
-    route: Sequence[str] | None = None,
+    route: Way | None = None,
     over: Sequence[str] = (),
 ) -> str:
     """Return the address of the picture of a kernel, whose darkest colour stands for `maximum`.
@@ -195,8 +197,10 @@ def kernel(
     return f"/media/kernels/{part(model_id)}/{ends}.png?max={size}{more}"
 
 
-def route_text(route: Sequence[str] | None) -> str | None:
+def route_text(route: Way | None) -> str | None:
     """Return the layers between two others as a query parameter says them."""
+    if route == ALL_WAYS:
+        return "all"
     return None if route is None else ",".join(route) or "direct"
 
 

@@ -44,6 +44,8 @@ class Routes(Part):
 
     items: list[RouteRow]
     total: int = Field(description="How many there are; the shortest are listed")
+    is_all: bool = Field(description="Whether the partners are those of all ways together")
+    links: Links = Field(description="All ways together")
 
 
 class PartnersPage(Context):

@@ -22,9 +22,10 @@ from app.routes import MAX_ROUTES, read_route
 from app.summaries import coverage_of, stages_of
 from app.thumbs import layer_thumbnails
 from app.twins import Page
+from precompute.circuits.graph import Way
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
-from precompute.store.expanded import Route, composed, expanded_partners, expanded_table, layers_in_reach, routes_between
+from precompute.store.expanded import composed, expanded_partners, expanded_table, layers_in_reach, routes_between
 from precompute.store.partners import Partners, PartnerWeight, Ranking, all_partners
 
 DEFAULT_LIMIT = 50
@@ -34,13 +35,17 @@ PARAMETERS = (
     *SHARED_PARAMETERS,
     Parameter("direction", "List every partner in one direction instead", choices=("inputs", "outputs")),
     Parameter("layer", "With direction: the partners in this layer, which may lie any number of layers away"),
-    Parameter("route", "With direction and layer: only paths over these layers, `LAYER,LAYER`; `direct` for none between"),
+    Parameter(
+        "route",
+        "With direction and layer: paths over these layers, `LAYER,LAYER`; `direct`: none between; `all`: every path",
+    ),
     Parameter("view", "With direction: a list with numbers, or all kernels side by side", choices=VIEWS, default="table"),
     Parameter("kind", "With direction: only partners whose kernel is of this kind", choices=KINDS),
     Parameter("scale", "With view=kernels: one scale for all, or each kernel its own", choices=("view", "each"), default="view"),
     Parameter("limit", "With direction: partners on a page, 1 to 500", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "With direction: a place in the list, from `next`"),
 )
+OPPOSITE: dict[Direction, Direction] = {"inputs": "outputs", "outputs": "inputs"}
 _LIST_ONLY = ("layer", "route", "view", "kind", "scale", "limit", "after")
 
 
@@ -100,7 +105,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     partner_layer = query.text("layer") or None
     reach = layers_in_reach(visit.reader, visit.catalog, layer.name, direction)
     if partner_layer is not None and partner_layer not in neighbours and partner_layer not in reach:
-        raise UnknownName("layer", partner_layer, reach or neighbours, where=f"{layer.name} ({direction})")
+        raise _no_partner_layer(visit, direction, partner_layer, reach or neighbours)
     route = _route(visit, direction, partner_layer)
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
     is_expanded = partner_layer is not None and (route is not None or partner_layer not in neighbours)
@@ -129,7 +134,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         reach=reach,
         is_expanded=is_expanded,
         is_cut=_is_cut(visit, direction, partner_layer, route) if is_expanded and partner_layer is not None else None,
-        routes=routes_of(visit, direction, partner_layer) if is_expanded and partner_layer is not None else None,
+        routes=_routes(visit, direction, partner_layer),
         num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
         view=query.choice("view", "table") or "table",
@@ -146,6 +151,15 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     )
 
 
+def _no_partner_layer(visit: Visit, direction: Direction, name: str, known: list[str]) -> UnknownName:
+    hint = ""
+    if name in visit.catalog.layers:
+        others = layers_in_reach(visit.reader, visit.catalog, visit.layer.name, OPPOSITE[direction])
+        side = f"; it is on the other side: direction={OPPOSITE[direction]}" if name in others else ""
+        hint = f"The model has a layer {name!r}, but no weights lead {'from' if direction == 'inputs' else 'to'} there{side}."
+    return UnknownName("layer", name, [] if hint else known, where=f"{visit.layer.name} ({direction})", hint=hint)
+
+
 def _factors_link(visit: Visit, direction: Direction, partner_layer: str | None, neighbours: list[str]) -> str | None:
     if not neighbours and partner_layer is None:
         return None
@@ -153,7 +167,7 @@ def _factors_link(visit: Visit, direction: Direction, partner_layer: str | None,
     return urls.factors(layer.model_id, layer.name, visit.unit, direction=direction, layer=partner_layer)
 
 
-def _together(visit: Visit, direction: Direction, layers: list[str], route: Route | None) -> KernelView | None:
+def _together(visit: Visit, direction: Direction, layers: list[str], route: Way | None) -> KernelView | None:
     """Return all kernels together where their kinds or their one scale are asked for; those asked for last are kept."""
     kind, view = visit.query.choice("kind"), visit.query.choice("view", "table")
     if visit.query.choice("scale") is not None and view != "kernels":
@@ -190,7 +204,7 @@ def _items(
     listed: list[PartnerWeight],
     first_rank: int,
     together: KernelView | None,
-    route: Route | None,
+    route: Way | None,
 ) -> list[ListedPartner]:
     return listed_partners_of(
         visit.side(direction),
@@ -225,7 +239,7 @@ def _facets(visit: Visit, together: KernelView | None) -> list[KernelFacet]:
     ]
 
 
-def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Route | None:
+def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Way | None:
     text = visit.query.text("route")
     if text and partner_layer is None:
         raise UsageError("'route' needs 'layer': the layer that the paths lead to.")
@@ -235,7 +249,7 @@ def _route(visit: Visit, direction: Direction, partner_layer: str | None) -> Rou
     return read_route(visit.reader, visit.catalog, text, *ends)
 
 
-def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: Route | None) -> Partners:
+def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: Way | None) -> Partners:
     """Return every partner, by norm; those of the unit that was asked for last are kept."""
     kept = visit.reader.kept(visit.revision)
     key = ("partners", visit.address, direction, partner_layer, route)
@@ -250,21 +264,25 @@ def _all(visit: Visit, direction: Direction, partner_layer: str | None, route: R
     return latest[key]
 
 
-def _is_cut(visit: Visit, direction: Direction, partner_layer: str, route: Route | None) -> bool:
+def _is_cut(visit: Visit, direction: Direction, partner_layer: str, route: Way | None) -> bool:
     return composed(visit.side(direction), partner_layer, route).is_cut
 
 
-def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:
-    """Return the ways that paths between a unit and another layer take, with how much each gives."""
-    ends = (partner_layer, visit.layer.name) if direction == "inputs" else (visit.layer.name, partner_layer)
-    found, count = routes_between(visit.reader, visit.catalog, *ends, MAX_ROUTES)
-    chosen = visit.query.text("route")
+def _routes(visit: Visit, direction: Direction, partner_layer: str | None) -> Routes | None:
+    """Return the ways that paths between a unit and another layer take, with how much each gives; None where none is longer."""
+    if partner_layer is None:
+        return None
+    side = visit.side(direction)
+    is_linked = side.link(partner_layer) is not None
+    found, count = routes_between(visit.reader, visit.catalog, *side.layers(partner_layer), MAX_ROUTES)
+    if is_linked and count < 2:
+        return None
+    chosen = visit.query.text("route", "direct" if is_linked else "all")
     rows: list[RouteRow] = []
     for route in found:
         text = urls.route_text(route)
-        table, is_exact = expanded_table(visit.side(direction), partner_layer, route)
-        query = {**visit.query.values, "route": text}
-        query.pop("after", None)
+        table, is_exact = expanded_table(side, partner_layer, route)
+        query = _without_place(visit) | {"route": text}
         rows.append(
             RouteRow(
                 layers=list(route),
@@ -275,7 +293,12 @@ def routes_of(visit: Visit, direction: Direction, partner_layer: str) -> Routes:
             )
         )
     rows.sort(key=lambda row: -(row.norm or 0.0))
-    return Routes(items=rows, total=count)
+    together = urls.weights(visit.catalog.model.id, visit.layer.name, visit.unit, **_without_place(visit) | {"route": "all"})
+    return Routes(items=rows, total=count, is_all=chosen == "all", links={"html": together})
+
+
+def _without_place(visit: Visit) -> dict[str, str]:
+    return {name: value for name, value in visit.query.values.items() if name != "after"}
 
 
 PAGES = (

@@ -19,6 +19,8 @@ UnitKey = tuple[str, int]
 Way = Sequence[str] | frozenset[str]
 """Which paths between two layers count: those over exactly these layers in this order; of a set, all that go over no others."""
 MERGES = frozenset({"add", "concat"})
+ALL_WAYS: Way = frozenset({"*"})
+"""Every path. Where two layers are directly linked, no way at all stands for that link alone: the kernels that are stored."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class WeightGraph:
             route: Only the path over these layers, in order of execution, `source` and `target` left out; of a set, every path
                 that goes over no other layers.
         """
+        if route == ALL_WAYS:
+            route = None
         if isinstance(route, frozenset):
             inside = route | {source, target}
             links = [link for link in self.links if link.source in inside and link.target in inside]
@@ -148,7 +152,10 @@ class WeightGraph:
         found: set[str] = set()
         pending = [start]
         while pending:
-            fresh = [name for name in neighbours.get(pending.pop(), ()) if name not in found]
+            here = pending.pop()
+            if self.nodes[here].is_merge and here != start:  # see `links_into`: no path goes through it
+                continue
+            fresh = [name for name in neighbours.get(here, ()) if name not in found]
             found.update(fresh)
             pending += fresh
         return sorted(found, key=self.order.__getitem__)

@@ -104,7 +104,15 @@ def strongest_paths(
     return found
 
 
-def shortest_paths(graph: WeightGraph, source: UnitKey, target: UnitKey, count: int, *, weigh: Weigh = weigh) -> list[Path]:
+def shortest_paths(
+    graph: WeightGraph,
+    source: UnitKey,
+    target: UnitKey,
+    count: int,
+    *,
+    weigh: Weigh = weigh,
+    scale: Mapping[str, NDArray[np.float64]] | None = None,
+) -> list[Path]:
     """Return the strongest of the paths that go over the fewest layers.
 
     Args:
@@ -113,6 +121,7 @@ def shortest_paths(graph: WeightGraph, source: UnitKey, target: UnitKey, count: 
         target: The last unit.
         count: How many paths.
         weigh: Returns norms and sums of a link.
+        scale: See `strongest_paths`.
     """
     links = graph.links_between(source[0], target[0])
     fewest, most = {target[0]: 0}, {target[0]: 0}
@@ -121,14 +130,21 @@ def shortest_paths(graph: WeightGraph, source: UnitKey, target: UnitKey, count: 
         most[link.source] = max(most.get(link.source, 0), most[link.target] + 1)
     # A depthwise unit reads itself alone, so the route over the fewest layers may not join just these two units.
     for length in range(fewest.get(source[0], 1), most.get(source[0], 0) + 1):
-        found = _paths_of_length(graph, source, target, count, weigh, links, length)
+        found = _paths_of_length(graph, source, target, count, weigh, links, length, scale)
         if found:
             return found
     return []
 
 
 def _paths_of_length(
-    graph: WeightGraph, source: UnitKey, target: UnitKey, count: int, weigh: Weigh, links: Sequence[Link], length: int
+    graph: WeightGraph,
+    source: UnitKey,
+    target: UnitKey,
+    count: int,
+    weigh: Weigh,
+    links: Sequence[Link],
+    length: int,
+    scale: Mapping[str, NDArray[np.float64]] | None,
 ) -> list[Path]:
     """Return the strongest paths of exactly so many steps."""
     stages: list[dict[str, _Tails]] = [{target[0]: _Tails.of_target(graph.nodes[target[0]].num_units, target[1], count)}]
@@ -137,7 +153,7 @@ def _paths_of_length(
         for link in links:
             here = stages[-1].get(link.target)
             if here is not None:
-                step = _step_back(here, link, weigh(link), None)
+                step = _step_back(here, link, weigh(link), None if scale is None else scale.get(link.target))
                 known = stage.get(link.source)
                 stage[link.source] = step if known is None else known.merged(step)
         stages.append(stage)
@@ -203,11 +219,13 @@ def _step_back(here: _Tails, link: Link, weights: StepWeights, scale: NDArray[np
         nothing = np.zeros((num_sources, count), np.int32)
         return _Tails(np.zeros((num_sources, count)), [link.target], nothing, nothing, nothing)
     # All ways of all targets side by side, the strongest of them kept for each source.
-    strengths = norms[used].T[:, :, None] * ways[used][None].astype(np.float32)
+    # In 32 bits, for speed, and in parts of the largest: products over many layers are smaller than any number of 32 bits.
+    largest = float(ways[used].max())
+    strengths = norms[used].T[:, :, None] * (ways[used] / largest)[None].astype(np.float32)
     flat = strengths.reshape(num_sources, -1)
     kept = min(count, flat.shape[1])
     best = np.argmax(flat, axis=1)[:, None] if kept == 1 else _largest(flat, kept)
-    found = np.take_along_axis(flat, best, axis=1).astype(np.float64)
+    found = np.take_along_axis(flat, best, axis=1).astype(np.float64) * largest
     units, places = used[best // count].astype(np.int32), (best % count).astype(np.int32)
     if kept < count:
         pad = [(0, 0), (0, count - kept)]

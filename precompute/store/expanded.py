@@ -64,6 +64,8 @@ class _Kept:
             return found
         made = make()
         with self._lock:
+            if key in self._found:  # another request asked the same meanwhile
+                return self._found[key]
             self._found[key] = made
             self._num_bytes += made.array.nbytes
             while self._num_bytes > MAX_KEPT_BYTES and len(self._found) > 1:
@@ -176,9 +178,9 @@ def kernel_of(
     graph = weight_graph(reader, catalog)
     if not graph.links_between(source[0], target[0], route):
         return None
-    # Whichever end a page was made from, its kernels are there already.
+    # Whichever end a page was made from, its kernels are there already. The two ends agree, except where kernels were cut.
     from_source = _kept(catalog).peek((source, "outputs", target[0], route))
-    if from_source is not None:
+    if from_source is not None and not from_source.is_cut:
         return FoundKernel(from_source.array[0, target[1]], from_source.is_exact)
     found = composed(Side(reader, catalog, catalog.layers[target[0]], target[1], "inputs"), source[0], route)
     return FoundKernel(found.array[0, source[1]], found.is_exact)

@@ -92,12 +92,12 @@ def find_paths(
         is_shares: Whether each step counts as a share of all that comes into its target, so that layers are comparable.
     """
     graph = weight_graph(reader, catalog)
-    if is_shortest:
-        return shortest_paths(graph, source, target, count, weigh=_weigh(catalog))
     scale = None
     links = graph.links_between(source[0], target[0])
     if is_shares:
         scale = {name: _norms_into(reader, catalog, name) for name in {link.target for link in links}}
+    if is_shortest:
+        return shortest_paths(graph, source, target, count, weigh=_weigh(catalog), scale=scale)
     return strongest_paths(graph, source, target, count, weigh=_weigh(catalog), scale=scale, links=links)
 
 

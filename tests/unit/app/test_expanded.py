@@ -108,3 +108,37 @@ def test_only_the_nearest_of_many_layers_are_offered_and_the_chosen_one() -> Non
     assert offered == [*reversed(names[299:499]), "layer3"]
     page = PartnersPage.model_construct(direction="outputs", layers=["layer0"], reach=names, query={})
     assert far_layers(page) == names[1:201]
+
+
+def test_direct_weights_tell_of_longer_ways_and_lead_to_all_together(client: TestClient) -> None:
+    """`stem` feeds `blocks.0.pw` directly and over the depthwise layer between."""
+    address = f"{BASE}/blocks.0.pw/2/weights?direction=inputs&layer=stem"
+    direct = client.get(address).json()
+    assert direct["is_expanded"] is False
+    assert direct["routes"]["total"] == 2
+    assert [row["layers"] for row in direct["routes"]["items"] if row["is_chosen"]] == [[]]
+    whole = client.get(f"/api/v1{direct['routes']['links']['html']}").json()
+    assert whole["is_expanded"] is True
+    assert whole["routes"]["is_all"] is True
+    assert not any(row["is_chosen"] for row in whole["routes"]["items"])
+    over = client.get(f"{address}&route=blocks.0.dw").json()
+    sums = [{item["unit"]: item["sum"] for item in page["items"]} for page in (whole, direct, over)]
+    for unit, total in sums[0].items():
+        assert total == pytest.approx(sums[1][unit] + sums[2][unit], rel=1e-9, abs=1e-12)
+    assert sums[0] != sums[1]  # the way over the depthwise layer counts
+    for item in whole["items"][:2]:
+        assert "route=all" in item["image"]
+        assert client.get(item["image"]).status_code == 200
+    page = client.get(address.removeprefix("/api/v1")).text
+    assert "direct link alone" in page
+    assert "All ways together" in page
+
+
+def test_layers_without_longer_ways_have_no_routes(client: TestClient) -> None:
+    assert client.get(f"{BASE}/head.fc/2/weights?direction=inputs&layer=blocks.0.pw").json()["routes"] is None
+
+
+def test_layer_on_the_other_side_is_said_to_be_there(client: TestClient) -> None:
+    answer = client.get(f"{BASE}/blocks.0.pw/2/weights?direction=inputs&layer=head.fc")
+    assert answer.status_code == 404
+    assert "no weights lead from there; it is on the other side: direction=outputs" in answer.json()["detail"]

@@ -101,3 +101,43 @@ def test_shares_do_not_change_when_a_layer_is_scaled() -> None:
     np.testing.assert_allclose([path.strength for path in first], [path.strength for path in second], rtol=1e-5)
     assert answer(scaled, False)[0].strength == pytest.approx(50 * answer(weights, False)[0].strength, rel=1e-5)
     assert all(path.strength <= 1 for path in first)
+
+
+def test_shortest_paths_by_share_multiply_shares() -> None:
+    weights = graph()
+    generator = np.random.default_rng(5)
+    scale = {name: generator.uniform(0.5, 5, size) for name, size in NODES}
+    plain = shortest_paths(weights, ("a", 0), ("e", 1), 3)
+    shared = shortest_paths(weights, ("a", 0), ("e", 1), 3, scale=scale)
+    for path in shared:
+        parts = [norm / scale[layer][unit] for norm, (layer, unit) in zip(path.norms, path.units[1:], strict=True)]
+        assert path.strength == pytest.approx(np.prod(parts), rel=1e-5)
+    assert [path.strength for path in plain] != [path.strength for path in shared]
+
+
+@pytest.mark.parametrize("depth", [35, 60, 119])
+def test_paths_of_deep_networks_do_not_vanish(depth: int) -> None:
+    generator = np.random.default_rng(depth)
+    names = [f"layer{place}" for place in range(depth + 1)]
+    arrays = {ends: generator.normal(0, 0.02, (8, 8, 1, 1)).astype(np.float32) for ends in pairwise(names)}
+    links = [Link(*ends, Placement(), True, lambda array=array: array) for ends, array in arrays.items()]
+    deep = WeightGraph([Node(name, 8) for name in names], links)
+    found = strongest_paths(deep, (names[0], 1), (names[-1], 2), 2)
+    assert len(found) == 2
+    # The best product of absolute weights, layer by layer, in logarithms.
+    best = np.full(8, -np.inf)
+    best[1] = 0.0
+    for array in arrays.values():
+        best = (np.log(np.abs(array[..., 0, 0].astype(np.float64))) + best).max(axis=1)
+    assert np.log(found[0].strength) == pytest.approx(best[2], rel=1e-4)
+
+
+def test_no_path_leads_through_a_stream_that_it_does_not_begin_in() -> None:
+    names = [Node("a", 2), Node("stream", 2, True), Node("b", 2)]
+    array = np.ones((2, 2, 1, 1))
+    links = [Link(*ends, Placement(), True, lambda: array) for ends in (("a", "stream"), ("stream", "b"))]
+    weights = WeightGraph(names, links)
+    assert weights.layers_before("b") == ["stream"]
+    assert weights.layers_after("a") == ["stream"]
+    assert weights.layers_after("stream") == ["b"]
+    assert weights.links_between("a", "b") == []
