@@ -31,7 +31,7 @@ export class Stage {
     this.hovered = null;
     this.show(page, false, null);
     if (page.state.camera) this.look(page.state.camera);
-    else this.fit(SMALLEST);
+    else this.firstLook();
     frame.addEventListener("focusin", (event) => this.choose(cardAt(event.target) ?? this.current));
     frame.addEventListener("focusout", () => this.light());
     frame.addEventListener("pointermove", (event) => this.point(event));
@@ -84,6 +84,11 @@ export class Stage {
   look(told) {
     this.isMoved = true;
     this.camera.look(told, this.origin());
+  }
+
+  /** Show as much as fits while buttons stay large enough. */
+  firstLook() {
+    this.fit(SMALLEST);
   }
 
   /** @param {number} [least] */
