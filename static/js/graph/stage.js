@@ -37,6 +37,10 @@ export class Stage {
     frame.addEventListener("pointermove", (event) => this.point(event));
     frame.addEventListener("pointerleave", () => this.point(null));
     frame.addEventListener("scroll", () => frame.scrollTo(0, 0));
+    document.querySelector('.skip[href="#graph"]')?.addEventListener("click", (event) => {
+      event.preventDefault(); // an address with a # would be a step of the history
+      this.focusCard(this.current);
+    });
   }
 
   /** @param {any} page @param {boolean} animate @param {string | null} anchor the card that stays where it is on the screen */
