@@ -26,9 +26,10 @@ _KEYS = (
     ("edge", "sum", "double"),
     ("edge", "share", "double"),
     ("edge", "exact", "boolean"),
+    ("edge", "over", "string"),
 )
-# XML cannot say most control characters, not even escaped.
-_FORBIDDEN = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
+# What XML 1.0 cannot say, not even escaped: most control characters, halves of pairs, and two that are no characters.
+_FORBIDDEN = dict.fromkeys((*(code for code in range(32) if chr(code) not in "\t\n\r"), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF))
 
 
 class ExplorerFiles:
@@ -91,7 +92,9 @@ def graphml(columns: Sequence[ExplorerColumn], edges: Sequence[ExplorerEdge]) ->
             "source": write_unit((edge.source_layer, edge.source_unit)).translate(_FORBIDDEN),
             "target": write_unit((edge.target_layer, edge.target_unit)).translate(_FORBIDDEN),
         }
-        _data(ElementTree.SubElement(graph, "edge", ends), norm=edge.norm, sum=edge.sum, share=edge.share, exact=edge.exact)
+        over = ", ".join(edge.over) or None
+        element = ElementTree.SubElement(graph, "edge", ends)
+        _data(element, norm=edge.norm, sum=edge.sum, share=edge.share, exact=edge.exact, over=over)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.contexts import PartnersPage
 
+_TURNING = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 MAX_OFFERED = 200
 """Layers that a list to choose from holds: a network of two thousand would double the size of every page."""
 
@@ -30,6 +31,15 @@ def number(value: float | None, digits: int = 3) -> str:
     else:
         text = f"{value:.{digits}g}"
     return text.replace("-", "−")
+
+
+def one_way(text: str) -> str:
+    r"""Return text without the characters that turn its direction round, for where no element can isolate it.
+
+    >>> one_way("a\u202eb\u2066c")
+    'abc'
+    """
+    return text.translate(_TURNING)
 
 
 def count(value: int) -> str:
@@ -220,6 +230,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "html_address": html_address,
     "tail": tail,
     "head": head,
+    "one_way": one_way,
     "runs": runs,
     "far_layers": far_layers,
     "metric_groups": metric_groups,

@@ -46,8 +46,8 @@ TERMS = {
     "circuit": "A few units and the weights between them that together do something, such as finding curves.",
     "edge_rank": "Place of this edge among all that lead directly into the target, the largest norm first.",
     "weights": "How much one unit adds to or takes from another; red adds, blue takes away.",
-    "kernel_label": "The ideal kernel (even, a gradient, a line, a spot and its surround, a ring) that it is most like, and "
-    "how much of its energy that accounts for; none where that is less than half. Angles: 0 right, 90 up.",
+    "kernel_label": "The ideal kernel (uniform, a gradient, a line, a spot, a spot against its surround, a ring) that it is most "
+    "like; how much of its energy that and a constant account for; none where less than half. Angles: 0 right, 90 up.",
     "unfold": "Show the strongest partners of a card: the units that feed it, or those that it feeds.",
     "edge_share": "Of the squared norm of all weights into the unit at the end of the line: how much of what feeds it this is.",
     "threshold": "Hide weights that hold less than this share of the squared norm of all weights into their target.",

@@ -56,7 +56,7 @@ def kernel_view(side: Side, layers: Collection[str], route: Way | None = None) -
         fits = fit_kernels(kernels)
         found = [(partner, label) for partner, label in zip(partners, fits.labels(), strict=True) if label is not None]
         labels |= {(name, partner): KernelLabel(**asdict(label)) for partner, label in found}
-        kinds |= {(name, partner): label.shape if label.r2 >= LEAST_R2 else OTHER for partner, label in found}
+        kinds |= {(name, partner): label.shape if label.is_clear else OTHER for partner, label in found}
         if found:
             stacks.append(kernels[fits.shapes != NO_SHAPE])
     facets, control = _facets(stacks) if stacks else ([], None)

@@ -10,7 +10,7 @@ from app.contexts.base import Context, Links, Number, Part
 class KernelFacet(Part):
     """How many of a unit's partners have kernels of one kind, and how many would by chance."""
 
-    kind: str = Field(description="uniform, gradient, line, centre-surround, ring; other: none of them says half of it")
+    kind: str = Field(description="uniform, gradient, line, spot, centre-surround, ring; other: none of them says half of it")
     count: int
     share: Number = Field(description="Of the partners, 0 to 1")
     norm_share: Number = Field(description="Of the squared norm of all weights to the partners, 0 to 1")
@@ -27,7 +27,10 @@ class KernelControl(Part):
     num_kernels: int
     num_shuffles: int
     seed: int
-    least_r2: float = Field(description="A kernel is of a kind where the ideal one accounts for this share of its energy or more")
+    least_r2: float = Field(
+        description="A kernel is of a kind where the ideal one and a constant account for this share of its energy or more, and "
+        "the ideal one alone for as much of what the constant leaves; uniform where the constant alone does"
+    )
 
 
 class FactorPartner(Part):

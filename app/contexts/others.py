@@ -14,10 +14,11 @@ from app.contexts.units import Box, Partner, Position
 class KernelLabel(Part):
     """The ideal kernel that one is most like."""
 
-    shape: str = Field(description="uniform, gradient, line, centre-surround or ring")
+    shape: str = Field(description="uniform, gradient, line, spot, centre-surround or ring")
     angle_deg: Number = Field(description="Of a gradient, where it rises to (0 right, 90 up); of a line, how it lies; else null")
     sign: int
-    r2: Number = Field(description="Share of the kernel's energy that it accounts for, 0 to 1")
+    r2: Number = Field(description="Share of the kernel's energy that it and a constant account for together, 0 to 1")
+    is_clear: bool = Field(description="Whether it says half of the kernel: of the whole, and of what the constant leaves")
 
 
 class ListedPartner(Partner):

@@ -1,8 +1,9 @@
 """What a kernel looks like, in a word: even, an edge, a line, a spot, a ring, with how much of it that says.
 
-A kernel is compared with a few ideal ones of its own size. All but the even one sum to zero, so that the shares of the kernel's
-energy that they account for can be compared; none depends on how large the kernel is, or on its sign. Small kernels are easily
-like something: `shuffled_shares` says how often kernels of the same numbers in another order are.
+A kernel is compared with a few ideal ones of its own size, each together with a constant, which is fitted too: a line is a line
+whether or not its surround takes away. Where the constant alone is half of the kernel or more, the kernel is uniform. No word
+depends on how large the kernel is, or on its sign. Small kernels are easily like something: `shuffled_shares` says how often
+kernels of the same numbers in another order are.
 
 Angles are in degrees, counted from the right (0) over the top (90); rows are counted downwards, as in a picture.
 
@@ -21,16 +22,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = Literal["uniform", "gradient", "line", "centre-surround", "ring"]
+Shape = Literal["uniform", "gradient", "line", "spot", "centre-surround", "ring"]
 Kernel = NDArray[np.float64]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 NUM_ANGLES = 24
 SMALLEST_SIDE = 3
 SMALLEST_RING_PX = 5
-"""On fewer pixels a ring is what surrounds a spot."""
+"""On fewer pixels a ring is what surrounds a spot, a line at the side is an edge, and none is shorter than the kernel."""
 LEAST_R2 = 0.5
 """Below this no word says more than half of it."""
+LEAST_SURROUND = 0.25
+"""A spot has a surround where the sum of the weights around it has the other sign, and is at least this share of the spot's."""
 NO_SHAPE = -1
+_SPOT, _CENTRE_SURROUND = SHAPES.index("spot"), SHAPES.index("centre-surround")
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,18 @@ class KernelLabel:
     Attributes:
         shape: Its name.
         angle_deg: Of a gradient, where it rises to, 0 to 360; of a line, how it lies, 0 to 180; None for what has no direction.
-        sign: Of the whole of a uniform kernel, of the line, of the centre or of the ring; 1 for a gradient, whose negative
+        sign: Of the whole of a uniform kernel, of the line, of the spot or centre, of the ring; 1 for a gradient, whose negative
             rises to the other side.
-        r2: Share of the kernel's energy that it accounts for, 0 to 1.
+        r2: Share of the kernel's energy that it and a constant account for together, 0 to 1.
+        is_clear: Whether the word says half of it: `r2` is half or more, and so is the share of what the
+            constant leaves that the ideal kernel accounts for.
     """
 
     shape: Shape
     angle_deg: float | None
     sign: int
     r2: float
+    is_clear: bool
 
 
 @dataclass(frozen=True)
@@ -60,23 +67,25 @@ class KernelFits:
         angles_deg: As in `KernelLabel`; NaN for what has no direction.
         signs: As in `KernelLabel`.
         r2: As in `KernelLabel`; 0 for what has no shape.
+        is_clear: As in `KernelLabel`.
     """
 
     shapes: NDArray[np.intp]
     angles_deg: NDArray[np.float64]
     signs: NDArray[np.intp]
     r2: NDArray[np.float64]
+    is_clear: NDArray[np.bool_]
 
     def clear(self) -> NDArray[np.intp]:
         """Return the shapes of those of which the word says half or more, `NO_SHAPE` for the others."""
-        return np.where(self.r2 >= LEAST_R2, self.shapes, NO_SHAPE)
+        return np.where(self.is_clear, self.shapes, NO_SHAPE)
 
     def labels(self) -> list[KernelLabel | None]:
         """Return them one by one."""
-        rows = zip(self.shapes.tolist(), self.angles_deg.tolist(), self.signs.tolist(), self.r2.tolist(), strict=True)
+        columns = (self.shapes, self.angles_deg, self.signs, self.r2, self.is_clear)
         return [
-            None if shape == NO_SHAPE else KernelLabel(SHAPES[shape], None if math.isnan(angle) else angle, sign, r2)
-            for shape, angle, sign, r2 in rows
+            None if shape == NO_SHAPE else KernelLabel(SHAPES[shape], None if math.isnan(angle) else angle, sign, r2, is_clear)
+            for shape, angle, sign, r2, is_clear in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
 
@@ -92,7 +101,9 @@ def fit_kernels(kernels: NDArray[Any]) -> KernelFits:
         kernels: `[kernel, height, width]`, of any scale.
     """
     count = len(kernels)
-    fits = KernelFits(np.full(count, NO_SHAPE), np.full(count, np.nan), np.ones(count, np.intp), np.zeros(count))
+    fits = KernelFits(
+        np.full(count, NO_SHAPE), np.full(count, np.nan), np.ones(count, np.intp), np.zeros(count), np.zeros(count, np.bool_)
+    )
     height, width = kernels.shape[1:]
     if not count or height != width or height < SMALLEST_SIDE:
         return fits
@@ -100,21 +111,36 @@ def fit_kernels(kernels: NDArray[Any]) -> KernelFits:
     scale = np.abs(flat).max(axis=1)
     usable = np.flatnonzero(np.isfinite(scale) & (scale > 0))
     numbers = flat[usable] / scale[usable, None]
-    energy = np.square(numbers).sum(axis=1)
     shapes, angles, ideals = _ideals(height)
     # Last come the two ramps: an edge of any direction is a sum of them.
     values = numbers @ ideals.T
     right, up = values[:, -2], values[:, -1]
     shares = np.square(values[:, :-1])
     shares[:, -1] += np.square(up)
-    best = shares.argmax(axis=1)
+    shares /= np.square(numbers).sum(axis=1)[:, None]
+    # First comes the constant. The others sum to zero, so that its share and theirs add up.
+    constant = shares[:, 0].copy()
+    best = np.where(constant >= LEAST_R2, 0, 1 + shares[:, 1:].argmax(axis=1))
     rows = np.arange(len(usable))
-    is_edge = shapes[best] == SHAPES.index("gradient")
-    fits.shapes[usable] = shapes[best]
-    fits.angles_deg[usable] = np.where(is_edge, np.degrees(np.arctan2(up, right)) % 360, angles[best])
+    own = shares[rows, best]
+    found = shapes[best]
+    found[(found == _SPOT) & _is_surrounded(numbers, ideals[best])] = _CENTRE_SURROUND
+    is_edge, is_even = found == SHAPES.index("gradient"), best == 0
+    fits.shapes[usable] = found
+    # Twice: what is a little less than nothing is 360 after the first.
+    fits.angles_deg[usable] = np.where(is_edge, np.degrees(np.arctan2(up, right)) % 360 % 360, angles[best])
     fits.signs[usable] = np.where(is_edge | (values[rows, best] >= 0), 1, -1)
-    fits.r2[usable] = np.minimum(1.0, shares[rows, best] / energy)
+    fits.r2[usable] = np.minimum(1.0, np.where(is_even, own, constant + own))
+    # Half of what the constant leaves is never less than half of the whole with it.
+    fits.is_clear[usable] = is_even | (own >= LEAST_R2 * (1 - constant))
     return fits
+
+
+def _is_surrounded(numbers: NDArray[np.float64], spots: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell of each kernel `[kernel, weight]` whether what lies around the ideal spot `[kernel, weight]` is against it."""
+    is_inside = spots > 0
+    inside, outside = (np.where(chosen, numbers, 0).sum(axis=1) for chosen in (is_inside, ~is_inside))
+    return (inside * outside < 0) & (np.abs(outside) >= LEAST_SURROUND * np.abs(inside))
 
 
 @dataclass(frozen=True)
@@ -185,21 +211,35 @@ def _places(side: int) -> tuple[Kernel, Kernel]:
     return right, -right.T
 
 
+def _bars(side: int) -> list[tuple[float, float, float]]:
+    """Return the sigmas of ideal lines across and along their direction, and how far each lies to the side."""
+    width = side / 5
+    through = [(width, math.inf, 0.0)]
+    if side < SMALLEST_RING_PX:
+        return through
+    thin = 0.625 * width
+    return [*through, (thin, math.inf, 0.0), *((thin, side / 3, aside) for aside in (0.0, -width, width))]
+
+
+def _bar(right: Kernel, up: Kernel, angle: float, width: float, length: float, aside: float) -> Kernel:
+    along, across = right * math.cos(angle) + up * math.sin(angle), up * math.cos(angle) - right * math.sin(angle)
+    return np.exp(-(((across - aside) / width) ** 2) / 2 - ((along / length) ** 2) / 2)
+
+
 @lru_cache(maxsize=32)
 def _ideals(side: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """Return the ideal kernels `[ideal, weight]` with the shapes and angles of all but the last, the second ramp."""
     right, up = _places(side)
     radius = np.hypot(right, up)
     width = side / 5
-    turns = [180.0 * place / NUM_ANGLES for place in range(NUM_ANGLES)]
-    across = [up * math.cos(math.radians(angle)) - right * math.sin(math.radians(angle)) for angle in turns]
     even: list[tuple[Shape, float, Kernel]] = [("uniform", math.nan, np.full((side, side), 1 / side))]
     lines: list[tuple[Shape, float, Kernel]] = [
-        ("line", angle, _unit(np.exp(-((distance / width) ** 2) / 2))) for angle, distance in zip(turns, across, strict=True)
+        ("line", 180.0 * place / NUM_ANGLES, _unit(_bar(right, up, math.pi * place / NUM_ANGLES, *bar)))
+        for bar in _bars(side)
+        for place in range(NUM_ANGLES)
     ]
-    spots: list[tuple[Shape, float, Kernel]] = [
-        ("centre-surround", math.nan, _unit(np.exp(-((radius / size) ** 2) / 2))) for size in (width, 0.75 * width)
-    ]
+    sizes = (width, 0.75 * width, 0.5 * width) if side >= SMALLEST_RING_PX else (width, 0.75 * width)
+    spots: list[tuple[Shape, float, Kernel]] = [("spot", math.nan, _unit(np.exp(-((radius / size) ** 2) / 2))) for size in sizes]
     rings: list[tuple[Shape, float, Kernel]] = [
         ("ring", math.nan, _unit(np.exp(-(((radius - size) / (0.7 * width)) ** 2) / 2)))
         for size in (side / 3.5, side / 2.6)
@@ -228,4 +268,4 @@ def direction_deg(kernel: Kernel) -> float | None:
     right, up = float((kernel @ columns).sum()), float(-(rows @ kernel).sum())
     if math.hypot(right, up) <= 1e-9 * float(np.abs(kernel).sum()):
         return None
-    return math.degrees(math.atan2(up, right)) % 360
+    return math.degrees(math.atan2(up, right)) % 360 % 360

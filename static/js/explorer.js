@@ -91,10 +91,8 @@ class Explorer {
 
   /** @param {any} page @param {string | null} anchor */
   apply(page, anchor) {
-    const hasOtherColumns = page.state.bypass !== this.page.state.bypass;
     [this.page, this.wanted] = [page, page.state];
     this.stage.show(page, true, anchor);
-    if (hasOtherColumns && !page.state.camera) this.stage.firstLook();
     this.tellPage();
   }
 

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.circuits.circuit import Circuit, complete, parse_circuit, write_circuit
+from precompute.circuits.labels import label_kernels
 from precompute.models.base import load_model
 from precompute.models.modules import TracedModel
 from precompute.store.shipped import save_shipped, shipped_circuits
@@ -117,6 +118,19 @@ def test_network_does_what_the_circuits_say_of_it() -> None:
     correlations = np.corrcoef(answers.T)
     assert correlations[16, 17] == pytest.approx(-0.89, abs=0.01)
     assert correlations.min() == correlations[16, 17]
+
+
+def test_kernels_are_the_lines_that_the_notes_name() -> None:
+    kernels = load_model(REAL).weights_between("blocks.1.0.conv_pw", "blocks.1.0.conv_dw").array
+    (circuit,) = [circuit for circuit in shipped_circuits() if circuit.id == "lite0-hair-both-polarities"]
+    notes = {edge.target.unit: edge.note or "" for edge in circuit.edges if edge.target.layer == "blocks.1.0.conv_dw"}
+    for unit, sign, word in ((60, -1, "Dark along the vertical"), (94, 1, "Bright along 105°")):
+        (label,) = label_kernels(kernels[unit][None])
+        assert label is not None
+        assert (label.shape, label.sign) == ("line", sign)
+        assert notes[unit].startswith(word)
+        assert f"{label.r2:.0%}".replace("%", " %") in notes[unit]
+        assert label.angle_deg == (90 if sign < 0 else 105)
 
 
 def circuit_is_distant(source: str, target: str) -> bool:

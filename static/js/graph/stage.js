@@ -37,11 +37,17 @@ export class Stage {
     frame.addEventListener("pointermove", (event) => this.point(event));
     frame.addEventListener("pointerleave", () => this.point(null));
     frame.addEventListener("scroll", () => frame.scrollTo(0, 0));
+    document.querySelector('.skip[href="#graph"]')?.addEventListener("click", (event) => {
+      event.preventDefault(); // an address with a # would be a step of the history
+      this.focusCard(this.current);
+    });
   }
 
   /** @param {any} page @param {boolean} animate @param {string | null} anchor the card that stays where it is on the screen */
   show(page, animate, anchor) {
     const old = this.layout;
+    const hasOtherColumns = old && page.state.bypass !== this.bypass;
+    this.bypass = page.state.bypass;
     const isFocused = this.frame.contains(document.activeElement);
     const layout = layOut(page, sizesOf(this.frame));
     this.layout = layout;
@@ -56,6 +62,7 @@ export class Stage {
       const fresh = [...layout.cards.values()].filter((card) => !old.cards.has(card.name));
       if (fresh.length) this.reveal([after, ...fresh]);
     }
+    if (hasOtherColumns && !page.state.camera) this.firstLook();
     this.view.canvas.draw(this.camera);
     if (isFocused && !this.frame.contains(document.activeElement)) this.focusCard(this.current);
     this.choose(this.current);

@@ -310,6 +310,8 @@ def test_graphml_says_the_same_graph(client: TestClient) -> None:
 def test_graphml_stays_valid_with_hostile_labels(client: TestClient, reader: AtlasReader, catalog: Catalog) -> None:
     state = ExplorerState(("head.fc", 1), (("head.fc", 1),), ())
     columns = Explorer(reader, catalog, state).columns()
-    hostile = columns[-1].units[0].model_copy(update={"label": "\x00\x1b<x a='1'>&\"]]>"})
-    root = ElementTree.fromstring(graphml([columns[-1].model_copy(update={"units": [hostile]})], []))  # noqa: S314
-    assert [part.text for part in root.iter(f"{{{NAMESPACE}}}data") if part.get("key") == "label"] == ["<x a='1'>&\"]]>"]
+    for forbidden in (*map(chr, range(9)), "\x0b", "\x0c", "\x1b", "\ud800", "\udfff", "\ufffe", "\uffff"):
+        hostile = columns[-1].units[0].model_copy(update={"label": f"{forbidden}<x a='1'>&\"]]>\t\ufffd\U0001f600{forbidden}"})
+        root = ElementTree.fromstring(graphml([columns[-1].model_copy(update={"units": [hostile]})], []))  # noqa: S314
+        labels = [part.text for part in root.iter(f"{{{NAMESPACE}}}data") if part.get("key") == "label"]
+        assert labels == ["<x a='1'>&\"]]>\t\ufffd\U0001f600"]

@@ -174,7 +174,15 @@ def test_pinned_bottleneck_can_be_unfolded_and_has_shares_of_its_own(visitor: Te
 def test_files_and_pages_say_the_same_graph(visitor: TestClient) -> None:
     page = get(visitor, "b.pw/3/weights", bypass="1")
     graph = ElementTree.fromstring(visitor.get(page["links"]["graphml"]).content)  # noqa: S314 - our own file
-    assert len(graph.findall(".//{*}edge")) == len(page["edges"])
+    edges = graph.findall(".//{*}edge")
+    assert len(edges) == len(page["edges"])
+    over = [edge.findtext("{*}data[@key='over']") for edge in edges]
+    assert over == [", ".join(edge["over"]) or None for edge in page["edges"]]
+    assert any(over)
+    direct = get(visitor, "b.pw/3/weights")
+    graph = ElementTree.fromstring(visitor.get(direct["links"]["graphml"]).content)  # noqa: S314 - our own file
+    assert direct["edges"]
+    assert not graph.findall(".//{*}data[@key='over']")
     assert "bypass=1" in page["links"]["whole"]
     html = visitor.get("/models/waist/b.pw/3/weights?bypass=1").text
     assert "4 layers are bottlenecks and have no column here" in html

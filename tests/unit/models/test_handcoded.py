@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from precompute.circuits.graph import Link, Node, WeightGraph
+from precompute.circuits.labels import label_kernels
 from precompute.circuits.motifs import find_equivariant_chains
 from precompute.circuits.paths import strongest_paths
 from precompute.domain import Placement
@@ -164,11 +165,60 @@ def test_strongest_inputs_of_curves_lie_along_their_tangent_and_the_negative_one
     assert not is_as_designed(kernels[:, shuffled], designed)
 
 
-def test_strongest_input_of_an_early_curve_is_the_line_along_its_tangent() -> None:
+def early_curve_inputs(kernels: np.ndarray) -> list[tuple[list[set[int]], list[set[int]], set[int]]]:
+    """Return of each early curve, counted from its own number: the first lines by norm and by sum, and those that excite it.
+
+    Lines at the same angle to either side of the tangent are as strong but for rounding, so they stand together.
+    """
+    norms, sums = np.linalg.norm(kernels, axis=(2, 3)), kernels.sum((2, 3))
+    found: list[tuple[list[set[int]], list[set[int]], set[int]]] = []
+    for unit in range(24):
+        by_norm, by_sum = ([(int(line) - unit) % 12 for line in np.argsort(-values[unit])] for values in (norms, sums))
+        excite = {(int(line) - unit) % 12 for line in np.flatnonzero(sums[unit] > 0)}
+        found.append(([{by_norm[0]}, set(by_norm[1:3]), {by_norm[-1]}], [{by_sum[0]}, set(by_sum[1:3]), {by_sum[-1]}], excite))
+    return found
+
+
+def test_inputs_of_an_early_curve_are_first_the_line_across_by_norm_and_the_tangent_by_sum() -> None:
     kernels = network().weights_between("line", "early_curve").array
-    parameters = network().parameters
-    lines = parameters.line_angles[np.maximum(kernels, 0).sum((2, 3)).argmax(1)]
-    assert apart(lines, parameters.curve_angles + 90, 180).max() <= 15
+    expected = ([{0}, {5, 7}, {6}], [{6}, {5, 7}, {0}], {4, 5, 6, 7, 8})
+    assert early_curve_inputs(kernels) == [expected] * 24
+    assert all(found != expected for found in early_curve_inputs(np.roll(kernels, 1, axis=1)))
+    sums = np.stack([kernels[unit].sum((1, 2))[(unit + np.array([0, 5, 6, 7])) % 12] for unit in range(24)])
+    np.testing.assert_allclose(sums, np.broadcast_to([-1.3, 0.26, 0.32, 0.26], sums.shape), atol=0.06)
+
+
+def test_lines_beside_the_tangent_excite_an_early_curve_on_one_arm_and_inhibit_it_on_the_other() -> None:
+    kernels = network().weights_between("line", "early_curve").array
+
+    def likeness_turned(steps: int) -> list[float]:
+        """Return how like each kernel is to itself turned by 180 degrees: -1 where the arms have opposite signs."""
+        chosen = [kernels[unit, (unit + steps) % 12] for unit in range(24)]
+        return [float(np.sum(kernel * np.rot90(kernel, 2)) / np.sum(kernel**2)) for kernel in chosen]
+
+    assert max(likeness_turned(5) + likeness_turned(7)) < -0.8
+    assert min(likeness_turned(0) + likeness_turned(6)) > 0.6
+    adds = np.maximum(kernels, 0).sum((2, 3))
+    takes = np.maximum(-kernels, 0).sum((2, 3))
+    across, beside = ([(adds / takes)[unit, (unit + steps) % 12] for unit in range(24)] for steps in (0, 5))
+    assert max(across) < 0.001
+    assert min(beside) > 1
+
+
+def test_kernel_of_the_early_curve_of_the_same_angle_is_called_a_line_along_the_tangent() -> None:
+    kernels = network().weights_between("early_curve", "curve").array
+    for unit in range(24):
+        own, opposite, beside = label_kernels(kernels[unit, [unit, (unit + 12) % 24, (unit + 6) % 24]])
+        assert own is not None
+        assert opposite is not None
+        assert beside is not None
+        assert (own.shape, own.sign, own.is_clear) == ("line", 1, True)
+        assert (opposite.shape, opposite.sign, opposite.is_clear) == ("line", -1, True)
+        tangent = (unit + 6) % 12 * 15
+        assert own.angle_deg is not None
+        assert apart(np.array(own.angle_deg), np.array(tangent), 180) <= 1e-6
+        assert opposite.angle_deg == own.angle_deg
+        assert not beside.is_clear
 
 
 @pytest.mark.parametrize("curve", range(24))
