@@ -171,7 +171,7 @@ def find_feed_forward_loops(
     """Return the feed-forward loops: a feeds b, b feeds c, and a feeds c, all three among the strongest inputs.
 
     Where c reads the sum of a's layer and b's, unit i of the one and unit i of the other are one channel to c: a loop over both
-    would count one weight twice, and is none.
+    would count one weight twice, and is none. Dealing out anew spreads evenly what is read: sources that many c read raise z.
 
     Args:
         a_to_b: Norms `[b, a]`.
