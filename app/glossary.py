@@ -85,8 +85,8 @@ TERMS = {
     "comes into its unit.",
     "weight_cosine": "1 where two units have the same weights up to a factor, 0 where they have nothing in common, "
     "-1 where opposite.",
-    "motif_null": "The same weights, dealt out anew: the kernels into each unit to its sources, or the numbers of a kernel "
-    "to its places.",
+    "motif_null": "The same weights, dealt out anew: the kernels into each unit to its sources; or all kernels into a unit "
+    "turned together. No kernel changes its shape.",
     "linearised": "Something nonlinear lies between the layers; the weight is its linear part.",
     "status_ok": "The optimisation worked as usual.",
     "status_dead_start": "The picture could be changed, but none of several starts made the unit respond.",

@@ -2,6 +2,7 @@
 
     PublicError                  text is safe to show; carries an HTTP status and an exit code
     |-- UsageError               what was asked cannot be asked (exit 2, HTTP 400)
+    |   |-- TooManyWeights       composing them would take too long, or too much memory
     |   `-- UnknownName          a name that does not exist, with the closest that does (HTTP 404)
     |-- WeightsError             a weight file that is missing, unreadable or does not fit
     |-- ImagesError              an image folder that is missing, unreadable or empty
@@ -43,6 +44,10 @@ class UsageError(PublicError):
     http_status = 400
     exit_code = 2
     title = "Bad request"
+
+
+class TooManyWeights(UsageError):
+    """Weights that would take too long to compose while somebody waits, or too much memory."""
 
 
 class UnknownName(UsageError):

@@ -110,7 +110,10 @@ class MotifItem(Part):
 
     units: list[UnitRef]
     score: Number
-    links: Links
+    links: Links = Field(
+        description="`circuit`; `explorer` where all its weights are stored, so that the explorer shows them; of an opponent "
+        "pair, `common`: what the two share"
+    )
 
 
 class MotifGroup(Part):
@@ -120,7 +123,12 @@ class MotifGroup(Part):
     count: int
     null_mean: Number
     null_std: Number
-    z: Number = Field(description="(count - null mean) / null standard deviation; null where shuffles all give the same count")
+    z: Number = Field(
+        description="(count - null mean) / null standard deviation, which counts as no less than 1 / sqrt(num_shuffles): where "
+        "null_std is 0, z says no more than p does; null where all shuffles give the count itself"
+    )
+    p: float = Field(description="(1 + number of shuffles with a count at least as high) / (num_shuffles + 1)")
+    null: str = Field(description="What is shuffled")
     num_shuffles: int
     seed: int
     items: list[MotifItem] = Field(description="The clearest")

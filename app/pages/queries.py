@@ -21,13 +21,14 @@ from app.contexts.queries import (
     UnitRef,
 )
 from app.dependencies import Visit, check_unit
+from app.explorer_query import NONE, write_unit
 from app.formats import MAX_OFFERED
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.summaries import page_links
 from app.thumbs import thumbnails
 from app.twins import Page
 from precompute.circuits.graph import UnitKey
-from precompute.circuits.motifs import KINDS, Kind, MotifCount
+from precompute.circuits.motifs import KINDS, NULLS, Kind, MotifCount
 from precompute.circuits.paths import Path
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
@@ -202,15 +203,9 @@ def _group(visit: Visit, count: MotifCount, layers: Sequence[str], refs: dict[Un
     items: list[MotifItem] = []
     for instance in count.instances:
         keys = list(zip(layers, instance.units, strict=True))
-        unique = list(dict.fromkeys(keys))
-        others = ",".join(f"{layer}/{unit}" for layer, unit in unique[1:])
-        ends = ",".join(f"{layer}/{unit}" for layer, unit in unique)
-        edges = ",".join(f"{one[0]}/{one[1]}>{two[0]}/{two[1]}" for one, two in _edges_of(count.kind, keys))
-        links: Links = {
-            "html": urls.common(model_id, *unique[0], **{"with": others or None}),
-            "circuit": urls.new_circuit(model=model_id, units=ends, edges=edges or None),
-        }
-        items.append(MotifItem(units=[refs[key] for key in keys], score=instance.score, links=links))
+        items.append(
+            MotifItem(units=[refs[key] for key in keys], score=instance.score, links=_motif_links(visit, count.kind, keys))
+        )
     query = {**visit.query.values, "kind": count.kind}
     return MotifGroup(
         kind=count.kind,
@@ -218,11 +213,29 @@ def _group(visit: Visit, count: MotifCount, layers: Sequence[str], refs: dict[Un
         null_mean=count.null_mean,
         null_std=count.null_std,
         z=count.z,
+        p=count.p,
+        null=NULLS[count.kind],
         num_shuffles=count.num_shuffles,
         seed=count.seed,
         items=items,
         links=page_links(urls.motifs(model_id, visit.layer.name, **query)),
     )
+
+
+def _motif_links(visit: Visit, kind: Kind, keys: Sequence[UnitKey]) -> Links:
+    """Return where an instance can be looked at. The explorer draws stored weights alone: it is left out where one is not."""
+    model_id, catalog = visit.catalog.model.id, visit.catalog
+    unique, edges = list(dict.fromkeys(keys)), _edges_of(kind, keys)
+    written = ",".join(f"{one[0]}/{one[1]}>{two[0]}/{two[1]}" for one, two in edges)
+    units = ",".join(f"{layer}/{unit}" for layer, unit in unique)
+    links: Links = {"circuit": urls.new_circuit(model=model_id, units=units, edges=written or None)}
+    if kind == "opponent":
+        links["common"] = urls.common(model_id, *unique[0], **{"with": ",".join(f"{layer}/{unit}" for layer, unit in unique[1:])})
+    stored = [catalog.link(one[0], two[0]) for one, two in edges]
+    if stored and all(link is not None and link.blob_sha256 is not None for link in stored):
+        pinned = ",".join(write_unit(key) for key in unique)
+        links["explorer"] = urls.weights(model_id, *edges[-1][1], inputs=NONE, outputs=NONE, pin=pinned, between=1)
+    return links
 
 
 def _edges_of(kind: Kind, keys: Sequence[UnitKey]) -> list[tuple[UnitKey, UnitKey]]:

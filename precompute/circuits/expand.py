@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from precompute.circuits.graph import Array, Link, Node, Way, WeightGraph
 from precompute.domain import Placement
-from precompute.errors import UsageError
+from precompute.errors import TooManyWeights, UsageError
 
 MAX_ELEMENTS = 40_000_000
 MAX_PRODUCTS = 12_000_000_000
@@ -47,11 +47,11 @@ class _Work:
         """Count products and the elements of an array.
 
         Raises:
-            UsageError: They are more than a server may compute while others wait.
+            TooManyWeights: They are more than a server may compute while others wait.
         """
         self._left -= products
         if math.prod(shape) > MAX_ELEMENTS or self._left < 0:
-            raise UsageError(
+            raise TooManyWeights(
                 "The kernels between these layers grow too large to compose while you wait. Choose nearer layers, or ask from "
                 "the other end: the inputs of one unit are smaller than the outputs."
             )

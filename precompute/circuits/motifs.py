@@ -4,11 +4,12 @@ union          A unit with two strong excitatory inputs that are built from oppo
 opponent       Two units of a layer built from opposite things: what excites the one inhibits the other.
 feed_forward   a feeds b and c, and b feeds c, all three strongly.
 equivariant    Kernels that turn along a diagonal: four edges, each between other units than the one before and its kernel that
-               one's turned by 90 degrees; the last one turned is the first.
+               one's turned by 90 degrees; the last one turned is the first. No edge counts in two chains.
 
-A count means something only beside the count in shuffled weights. The z-score is the difference in standard deviations of the
-counts in `n` shuffles: of `union`, `opponent` and `feed_forward`, the kernels into each unit are dealt out to its sources anew;
-of `equivariant`, the weights of each kernel to its places. The weights into each unit stay the same set.
+A count means something only beside the count in shuffled weights; `NULLS` says what is shuffled. The z-score is the difference
+in standard deviations of the counts in `n` shuffles, and `p` the share of counts that are at least as high, the true weights
+counted among the shuffles. Kernels keep their shape in all shuffles: those of trained networks are smooth, and smooth kernels
+are often like each other turned. Of `equivariant`, four kernels that make a chain still do in 24 of 256 shuffles.
 
 Sources: Olah et al., "Zoom In", Distill, 2020, https://distill.pub/2020/circuits/zoom-in/; Olah et al., "Naturally Occurring
 Equivariance in Neural Networks", Distill, 2020, https://distill.pub/2020/circuits/equivariance/.
@@ -16,9 +17,8 @@ Equivariance in Neural Networks", Distill, 2020, https://distill.pub/2020/circui
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,11 +30,21 @@ NUM_STRONG = 4
 OPPOSITE = -0.3
 ONE_WAY = 0.25
 """Of the largest sum that a kernel of its norm can have: below it, the kernel is no excitation and no inhibition as a whole."""
-TURNED = 0.9
+TURNED = 0.97
+"""Cosine above which a kernel is another one turned; unrelated smooth kernels of 3 x 3 often reach 0.9."""
 TURNING = 0.25
 NUM_SHUFFLES = 100
-_MAX_EDGES = 2000
-_MAX_BRANCHES = 8
+NUM_TURNS = 50
+NULLS: Mapping[Kind, str] = {
+    "union": "The kernels into each unit are dealt out to its sources anew.",
+    "opponent": "The kernels into each unit are dealt out to its sources anew.",
+    "feed_forward": "The kernels from a's layer into each c are dealt out to its sources anew; where c reads the sum of a's "
+    "layer and b's, those from b's layer along with them.",
+    "equivariant": "All kernels into a unit are turned together, by 0, 90, 180 or 270 degrees at random.",
+}
+"""What is shuffled."""
+_MAX_EDGES = 1000
+_MAX_BRANCHES = 4
 Weights = NDArray[Any]
 
 
@@ -61,7 +71,9 @@ class MotifCount:
         count: In the weights.
         null_mean: Mean count in shuffled weights.
         null_std: Standard deviation of the counts in shuffled weights.
-        z: (count - mean) / standard deviation; None where shuffled weights all give the same count and that is the count.
+        z: (count - mean) / standard deviation, which counts as no less than 1 / sqrt(num_shuffles): where shuffled weights all
+            give the same count, z says no more than that; None where that is the count as well.
+        p: (1 + number of shuffles with a count at least as high) / (num_shuffles + 1).
         num_shuffles: How many shuffles.
         seed: Of the shuffles.
         instances: The clearest.
@@ -72,6 +84,7 @@ class MotifCount:
     null_mean: float
     null_std: float
     z: float | None
+    p: float
     num_shuffles: int
     seed: int
     instances: tuple[Instance, ...]
@@ -146,101 +159,162 @@ def find_opponents(weights: Weights, *, seed: int = 0, num_shuffles: int = NUM_S
 
 
 def find_feed_forward_loops(
-    a_to_b: Weights, b_to_c: Weights, a_to_c: Weights, *, seed: int = 0, num_shuffles: int = NUM_SHUFFLES, limit: int = 50
+    a_to_b: Weights,
+    b_to_c: Weights,
+    a_to_c: Weights,
+    *,
+    copies: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+    num_shuffles: int = NUM_SHUFFLES,
+    limit: int = 50,
 ) -> MotifCount:
     """Return the feed-forward loops: a feeds b, b feeds c, and a feeds c, all three among the strongest inputs.
+
+    Where c reads the sum of a's layer and b's, unit i of the one and unit i of the other are one channel to c: a loop over both
+    would count one weight twice, and is none. Dealing out anew spreads evenly what is read: sources that many c read raise z.
 
     Args:
         a_to_b: Norms `[b, a]`.
         b_to_c: Norms `[c, b]`.
-        a_to_c: Norms `[c, a]`; these are dealt out anew in the shuffles.
+        a_to_c: Norms `[c, a]`; these are dealt out anew in the shuffles, and with any copies those of b along with them.
+        copies: Whether c reads unit i of a's layer and of b's as one channel `[i]`, see `find_copies`; None for none.
         seed: Of the shuffles.
         num_shuffles: How many.
         limit: How many instances are returned.
     """
-    over = _is_strong(b_to_c).astype(np.float32) @ _is_strong(a_to_b).astype(np.float32)  # [c, a]: by how many b
-    direct = _is_strong(a_to_c)
-    instances = []
-    strong_ab, strong_bc = _is_strong(a_to_b), _is_strong(b_to_c)
+    strong_ab, strong_bc, strong_ac = (_is_strong(norms) for norms in (a_to_b, b_to_c, a_to_c))
     share = [norms / np.maximum(np.linalg.norm(norms, axis=1, keepdims=True), 1e-30) for norms in (a_to_b, b_to_c, a_to_c)]
-    for c, a in np.argwhere(direct & (over > 0)):
-        for b in np.nonzero(strong_bc[c] & strong_ab[:, a])[0]:
+    is_tied = False
+    if copies is not None and copies.any():
+        is_tied = True
+        np.fill_diagonal(strong_ab, strong_ab.diagonal() & ~copies)
+    feeds = strong_ab.astype(np.float32)
+
+    def count(from_b: NDArray[np.bool_], from_a: NDArray[np.bool_]) -> int:
+        return int((from_b.astype(np.float32) @ feeds)[from_a].sum())
+
+    instances: list[Instance] = []
+    for c, a in np.argwhere(strong_ac):
+        for b in np.flatnonzero(strong_bc[c] & strong_ab[:, a]):
             score = min(float(share[0][b, a]), float(share[1][c, b]), float(share[2][c, a]))
             instances.append(Instance((int(a), int(b), int(c)), score))
     generator = np.random.default_rng(seed)
-    columns = np.arange(a_to_c.shape[1])
-    null = [
-        int(sum(over[c, generator.choice(columns, int(row.sum()), replace=False)].sum() for c, row in enumerate(direct)))
-        for _ in range(num_shuffles)
-    ]
-    return _counted("feed_forward", int(over[direct].sum()), null, seed, instances, limit)
+    null: list[int] = []
+    for _ in range(num_shuffles):
+        order = np.argsort(generator.random(strong_ac.shape), axis=1)
+        from_a, from_b = (
+            np.take_along_axis(strong, order, axis=1) if is_tied or strong is strong_ac else strong
+            for strong in (strong_ac, strong_bc)
+        )
+        null.append(count(from_b, from_a))
+    return _counted("feed_forward", len(instances), null, seed, instances, limit)
 
 
-def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: int = 20, limit: int = 50) -> MotifCount:
-    """Return the chains of four edges whose kernels turn by 90 degrees from one to the next.
-
-    All are counted. Four targets that read several sources alike make a chain with each choice among them, so that only the
-    clearest chain of any four targets is an instance.
+def find_copies(b_to_c: Weights, a_to_c: Weights) -> NDArray[np.bool_]:
+    """Return whether c reads unit i of a's layer and unit i of b's with equal kernels, as it reads what was added `[i]`.
 
     Args:
-        weights: `[target, source, height, width]`, kernels of at least 3 x 3.
+        b_to_c: Kernels `[c, b, height, width]`.
+        a_to_c: Kernels `[c, a, height, width]`.
+    """
+    if b_to_c.shape != a_to_c.shape:
+        return np.zeros(a_to_c.shape[1], np.bool_)
+    return (b_to_c == a_to_c).all(axis=(0, 2, 3)) & (a_to_c != 0).any(axis=(0, 2, 3))
+
+
+def find_equivariant_chains(weights: Weights, *, seed: int = 0, num_shuffles: int = NUM_TURNS, limit: int = 50) -> MotifCount:
+    """Return the chains of four edges whose kernels turn by 90 degrees from one to the next, no two with an edge in common.
+
+    The clearest is taken first; of chains that are as clear, the one whose kernels have the largest norms.
+
+    Args:
+        weights: `[target, source, height, width]`, square kernels of at least 3 x 3.
         seed: Of the shuffles.
         num_shuffles: How many.
         limit: How many instances are returned.
     """
-    found = _turning(weights)
-    clearest: dict[frozenset[int], Instance] = {}
-    for instance in sorted(found, key=lambda instance: (-instance.score, instance.units)):
-        clearest.setdefault(frozenset(instance.units[1::2]), instance)
+    edges, kernels = _turning_edges(weights)
+    is_apart = (edges[:, None] != edges[None]).all(axis=2)
+    instances: list[Instance] = []
+    for walk, score in zip(*_disjoint_chains(kernels, is_apart), strict=True):
+        units = tuple(int(index) for target, source in edges[walk] for index in (source, target))
+        instances.append(Instance(units, float(score)))
     generator = np.random.default_rng(seed)
-    null = []
+    null: list[int] = []
     for _ in range(num_shuffles):
-        elements = weights.reshape(*weights.shape[:2], -1)
-        null.append(len(_turning(generator.permuted(elements, axis=2).reshape(weights.shape))))
-    return _counted("equivariant", len(found), null, seed, clearest.values(), limit)
+        # Those into one unit together: composed over a depthwise layer, all of them have one shape.
+        quarters = generator.integers(4, size=len(weights))[edges[:, 0]]
+        turned = np.empty_like(kernels)
+        for quarter in range(4):
+            turned[quarters == quarter] = np.rot90(kernels[quarters == quarter], quarter, axes=(1, 2))
+        null.append(len(_disjoint_chains(turned, is_apart)[0]))
+    return _counted("equivariant", len(instances), null, seed, instances, limit)
 
 
-def _turning(weights: Weights) -> list[Instance]:
-    """Return the closed chains among the strongest edges."""
-    num_targets = len(weights)
+def _turning_edges(weights: Weights) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the strongest edges whose kernels change when they are turned.
+
+    Returns:
+        Target and source `[edge, 2]`, the largest norm first, and the kernels with norm 1 `[edge, height, width]`.
+    """
     energy = np.square(weights, dtype=np.float64).sum(axis=(-2, -1))
     strong, _ = _strongest(np.sqrt(energy), NUM_STRONG)
-    edges = np.array([(target, int(source)) for target in range(num_targets) for source in strong[target]], np.intp)
+    edges = np.array([(target, int(source)) for target in range(len(weights)) for source in strong[target]], np.intp)
     edges = edges[np.argsort(-energy[edges[:, 0], edges[:, 1]], kind="stable")[:_MAX_EDGES]]
     kernels = weights[edges[:, 0], edges[:, 1]].astype(np.float64)
     # What does not change when it is turned says nothing about turning.
     symmetric = sum(np.rot90(kernels, quarter, axes=(1, 2)) for quarter in range(4)) / 4
-    flat = kernels.reshape(len(kernels), -1)
-    lengths = np.linalg.norm(flat, axis=1)
-    is_turning = np.linalg.norm((kernels - symmetric).reshape(len(kernels), -1), axis=1) > TURNING * np.maximum(lengths, 1e-30)
-    edges, flat, lengths = edges[is_turning], flat[is_turning], lengths[is_turning]
-    if len(edges) < 4:
-        return []
-    unit = flat / lengths[:, None]
-    turned = np.rot90(unit.reshape(len(unit), *weights.shape[-2:]), 1, axes=(1, 2)).reshape(len(unit), -1)
-    likeness = turned @ unit.T
-    is_step = (likeness > TURNED) & (edges[:, None, 0] != edges[None, :, 0]) & (edges[:, None, 1] != edges[None, :, 1])
-    chains: dict[tuple[int, ...], Instance] = {}
-    for walk in _closed_walks(is_step, likeness):
-        ends = [edges[place] for place in walk]
-        score = min(float(likeness[one, two]) for one, two in pairwise([*walk, walk[0]]))
-        units = tuple(int(index) for target, source in ends for index in (source, target))
-        chains.setdefault(tuple(sorted(walk)), Instance(units, score))
-    return list(chains.values())
+    lengths = np.linalg.norm(kernels, axis=(1, 2))
+    is_turning = np.linalg.norm(kernels - symmetric, axis=(1, 2)) > TURNING * np.maximum(lengths, 1e-30)
+    return edges[is_turning], (kernels[is_turning] / lengths[is_turning, None, None]).astype(np.float32)
 
 
-def _closed_walks(is_step: NDArray[np.bool_], likeness: NDArray[np.float64]) -> Iterator[list[int]]:
-    """Yield every walk over four different edges that comes back, following the likest few steps from each edge."""
-    following: list[list[int]] = []
-    for place, row in enumerate(is_step):
-        found = np.flatnonzero(row)
-        order = np.argsort(-likeness[place, found], kind="stable")[:_MAX_BRANCHES]
-        following.append(found[order].tolist())
-    for start in range(len(is_step)):
-        walks = [[start]]
-        for _ in range(3):
-            walks = [[*walk, step] for walk in walks for step in following[walk[-1]] if step > start and step not in walk]
-        yield from (walk for walk in walks if start in following[walk[-1]])
+def _disjoint_chains(kernels: NDArray[np.float32], is_apart: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return chains without an edge in common `[chain, 4]`, as places among the edges, and the least likeness of each.
+
+    Args:
+        kernels: Of the edges, with norm 1 `[edge, height, width]`.
+        is_apart: Whether two edges have different sources and different targets `[edge, edge]`.
+    """
+    flat = kernels.reshape(len(kernels), kernels.shape[1] * kernels.shape[2])
+    likeness = np.rot90(kernels, 1, axes=(1, 2)).reshape(flat.shape) @ flat.T
+    is_step = (likeness > TURNED) & is_apart
+    # Most edges lead nowhere, or nothing leads to them.
+    linked = np.flatnonzero(is_step.any(axis=0) & is_step.any(axis=1))
+    walks = linked[_closed_walks(is_step[np.ix_(linked, linked)], likeness[np.ix_(linked, linked)])]
+    scores = likeness[walks, np.roll(walks, -1, axis=1)].min(axis=1)
+    # Rounded, so that of chains that are equally clear up to rounding the strongest edges decide, on every machine.
+    order = np.lexsort((*np.sort(walks, axis=1).T[::-1], -scores.round(4)))
+    chosen = _disjoint(walks[order], len(kernels))
+    return walks[order][chosen], scores[order][chosen]
+
+
+def _closed_walks(is_step: NDArray[np.bool_], likeness: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return walks over four different edges that come back `[walk, 4]`, following the likest few steps from each edge."""
+    if not len(is_step):
+        return np.zeros((0, 4), np.intp)
+    value = np.where(is_step, likeness, -np.inf)
+    count = min(_MAX_BRANCHES, len(value))
+    following = np.argpartition(-value, count - 1, axis=1)[:, :count]
+    following[np.take_along_axis(value, following, axis=1) == -np.inf] = -1
+    walks = np.arange(len(is_step))[:, None]
+    for _ in range(3):
+        steps = following[walks[:, -1]]
+        is_new = (steps >= 0) & (steps[:, :, None] != walks[:, None, :]).all(axis=2)
+        before, column = np.nonzero(is_new)
+        walks = np.concatenate([walks[before], steps[before, column][:, None]], axis=1)
+    return walks[is_step[walks[:, -1], walks[:, 0]]]
+
+
+def _disjoint(walks: NDArray[np.intp], num_edges: int) -> list[int]:
+    """Return the places of walks, the first first, that have no edge in common with one taken before."""
+    is_taken = [False] * num_edges
+    chosen: list[int] = []
+    for place, (one, two, three, four) in enumerate(walks.tolist()):
+        if not (is_taken[one] or is_taken[two] or is_taken[three] or is_taken[four]):
+            is_taken[one] = is_taken[two] = is_taken[three] = is_taken[four] = True
+            chosen.append(place)
+    return chosen
 
 
 def _excitation(weights: Weights) -> NDArray[np.float64]:
@@ -282,7 +356,8 @@ def _counted(kind: Kind, count: int, null: Iterable[int], seed: int, instances: 
     counts = np.array(list(null), np.float64)
     mean, spread = float(counts.mean()), float(counts.std(ddof=1)) if len(counts) > 1 else 0.0
     # Counts in shuffles that never differ are no more certain than one part in their number.
-    floor = 1 / np.sqrt(len(counts))
+    floor = float(1 / np.sqrt(len(counts)))
     z = None if spread == 0 and count == mean else (count - mean) / max(spread, floor)
+    p = (1 + int((counts >= count).sum())) / (len(counts) + 1)
     ordered = sorted(instances, key=lambda instance: (-instance.score, instance.units))
-    return MotifCount(kind, count, mean, spread, z, len(counts), seed, tuple(ordered[:limit]))
+    return MotifCount(kind, count, mean, spread, z, p, len(counts), seed, tuple(ordered[:limit]))

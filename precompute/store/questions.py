@@ -14,14 +14,15 @@ from precompute.circuits.expand import expand_inputs
 from precompute.circuits.graph import MERGES, Link, squares_and_sums
 from precompute.circuits.motifs import Kind, MotifCount
 from precompute.circuits.paths import Path, StepWeights, UnitKey, shortest_paths, strongest_paths, weigh
-from precompute.errors import UsageError
+from precompute.errors import TooManyWeights, UsageError
 from precompute.store.arrays import Direction, links_of, weights_of
 from precompute.store.expanded import weight_graph
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, LinkRecord
 
-MAX_ELEMENTS = 60_000_000
+MAX_TABLE_NUMBERS = 60_000_000
 NUM_OPPONENT_SHUFFLES = 20
+_NEARER = "Choose a nearer source."
 _T = TypeVar("_T")
 
 
@@ -277,7 +278,8 @@ def find_motifs(
         if kind == "opponent":
             return motifs.find_opponents(weights, seed=seed, num_shuffles=NUM_OPPONENT_SHUFFLES)
         if kind == "equivariant":
-            return motifs.find_equivariant_chains(weights, seed=seed) if min(weights.shape[-2:]) >= 3 else None
+            height, width = weights.shape[-2:]
+            return motifs.find_equivariant_chains(weights, seed=seed) if height == width >= 3 else None
         before = default_source(reader, catalog, catalog.layers[source])
         if before is None:
             return None
@@ -295,33 +297,42 @@ def _whole_table(reader: AtlasReader, catalog: Catalog, target: str, source: str
         return direct.load()
     sides = [link.load().shape[-1] for link in graph.links_between(source, target)]
     estimate = graph.nodes[target].num_units * graph.nodes[source].num_units * max([1, *sides]) ** 2
-    if estimate > MAX_ELEMENTS:
+    if estimate > MAX_TABLE_NUMBERS:
         raise UsageError(
             f"The weights from {source} to {target} are {estimate / 1e6:.0f} million numbers, too many to look through while "
-            f"you wait (at most {MAX_ELEMENTS / 1e6:.0f}). Choose a nearer source."
+            f"you wait (at most {MAX_TABLE_NUMBERS / 1e6:.0f}). {_NEARER}"
         )
-    return expand_inputs(graph, target, range(graph.nodes[target].num_units), source, dtype=np.float32).array
+    try:
+        return expand_inputs(graph, target, range(graph.nodes[target].num_units), source, dtype=np.float32).array
+    except TooManyWeights as error:  # its advice is to ask for one unit, and motifs are of whole layers
+        raise UsageError(
+            f"The weights from {source} to {target} grow too large to look through while you wait. {_NEARER}"
+        ) from error
 
 
 def _feed_forward(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, source: str, seed: int) -> MotifCount | None:
     """Look for a, b, c with a in an earlier layer that the target reads directly as well as over `source`."""
+    links = _loop_links(reader, catalog, layer, source)
+    if links is None:
+        return None
+    across, over = links
+    a_to_b = np.sqrt(squares_and_sums(_whole_table(reader, catalog, source, across.source))[0])
+    copies = motifs.find_copies(over.load(), across.load())
+    return motifs.find_feed_forward_loops(a_to_b, weigh(over).norms, weigh(across).norms, copies=copies, seed=seed)
+
+
+def _loop_links(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, source: str) -> tuple[Link, Link] | None:
+    """Return the links into a layer from the nearest layer of a in the feed-forward loops over a source, and from that source."""
     graph = weight_graph(reader, catalog)
     direct = {link.source: link for link in graph.links_into(layer.name)}
-    over = direct.get(source)
     firsts = [name for name in direct if graph.order[name] < graph.order[source] and graph.links_between(name, source)]
-    if over is None or not firsts or over.load().ndim == 3:
+    if source not in direct or not firsts:
         return None
-    first = max(firsts, key=graph.order.__getitem__)
-    across = direct[first]
-    if across.load().ndim == 3:
-        return None
-    a_to_b = np.sqrt(squares_and_sums(_whole_table(reader, catalog, source, first))[0])
-    return motifs.find_feed_forward_loops(a_to_b, weigh(over).norms, weigh(across).norms, seed=seed)
+    found = direct[max(firsts, key=graph.order.__getitem__)], direct[source]
+    return found if all(link.load().ndim == 4 for link in found) else None
 
 
 def feed_forward_first(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, source: str) -> str | None:
     """Return the layer of a in the feed-forward loops over a source, or None where there are none."""
-    graph = weight_graph(reader, catalog)
-    direct = [link.source for link in graph.links_into(layer.name)]
-    firsts = [name for name in direct if graph.order[name] < graph.order[source] and graph.links_between(name, source)]
-    return max(firsts, key=graph.order.__getitem__, default=None)
+    links = _loop_links(reader, catalog, layer, source)
+    return None if links is None else links[0].source

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from precompute.circuits.circuit import parse_circuit
+from precompute.circuits.motifs import Instance, Kind, MotifCount
+from precompute.errors import UsageError
 from precompute.store.arrays import kernel_between
+from precompute.store.questions import find_motifs, motif_sources
 from precompute.store.reader import AtlasReader
 
 BASE = "/api/v1/models/tiny_a"
@@ -105,8 +109,85 @@ def test_motifs_carry_their_control(client: TestClient) -> None:
     }  # fmt: skip
     for group in found["groups"]:
         assert group["num_shuffles"] > 1
-        assert group["null_mean"] is not None
+        assert 0 <= group["null_mean"] <= 1e6
+        assert 1 / (group["num_shuffles"] + 1) <= group["p"] <= 1
+        assert (group["z"] is None) == (group["null_std"] == 0 and group["count"] == group["null_mean"])
+        assert group["null"].endswith(".")
     assert client.get(f"{BASE}/{target}/motifs").json() == found
+
+
+def motif_items(client: TestClient) -> list[tuple[str, dict[str, Any]]]:
+    """Return the first motifs of each kind between each layer and each of its sources."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for target in reach(client):
+        for source in client.get(f"{BASE}/{target}/motifs").json()["sources"]:
+            groups = client.get(f"{BASE}/{target}/motifs?source={source}").json()["groups"]
+            found += [(group["kind"], item) for group in groups for item in group["items"][:2]]
+    return found
+
+
+def test_motif_leads_to_its_cards_and_weights_in_the_explorer(client: TestClient) -> None:
+    num_edges = {"union": 2, "feed_forward": 3, "equivariant": 4}
+    items = [(kind, item) for kind, item in motif_items(client) if "explorer" in item["links"]]
+    assert items
+    for kind, item in items:
+        page = client.get(f"/api/v1{item['links']['explorer']}").json()
+        cards = {(unit["layer"], unit["unit"]) for column in page["columns"] for unit in column["units"]}
+        assert cards == {(unit["layer"], unit["unit"]) for unit in item["units"]}
+        assert len(page["edges"]) >= num_edges[kind]
+        assert client.get(item["links"]["explorer"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "source_place", "names"),
+    [
+        ("union", (1, 2, 3), 0, {"circuit", "explorer"}),
+        ("union", (1, 2, 3), 1, {"circuit"}),  # composed weights, which the explorer does not draw
+        ("equivariant", (0, 1, 2, 3, 4, 5, 6, 7), 0, {"circuit", "explorer"}),
+        ("equivariant", (0, 1, 2, 3, 4, 5, 6, 7), 1, {"circuit"}),
+        ("opponent", (2, 3), 0, {"circuit", "common"}),
+    ],
+)
+def test_motifs_lead_only_to_pages_that_show_them(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, kind: Kind, units: tuple[int, ...], source_place: int, names: set[str]
+) -> None:
+    def planted(*_: object) -> MotifCount:
+        return MotifCount(kind, 1, 0.0, 0.0, 4.5, 1 / 21, 20, 0, (Instance(units, 0.5),))
+
+    address = f"{BASE}/head.fc/motifs"
+    source = client.get(address).json()["sources"][source_place]
+    monkeypatch.setattr("app.pages.queries.find_motifs", planted)
+    [group] = client.get(f"{address}?kind={kind}&source={source}").json()["groups"]
+    [item] = group["items"]
+    assert set(item["links"]) == names
+    shown = client.get(f"{address.removeprefix('/api/v1')}?kind={kind}&source={source}").text
+    assert ("in the explorer" in shown) == ("explorer" in names)
+    assert ("what they share" in shown) == ("common" in names)
+    assert "More than in any of 20 shuffles" in shown
+    assert "z =" not in shown
+    if "common" in names:
+        assert client.get(f"/api/v1{item['links']['common']}").json()["total"] > 0
+    if "explorer" in names:
+        page = client.get(f"/api/v1{item['links']['explorer']}").json()
+        cards = {(unit["layer"], unit["unit"]) for column in page["columns"] for unit in column["units"]}
+        assert cards == {(unit["layer"], unit["unit"]) for unit in item["units"]}
+        assert page["edges"]
+
+
+@pytest.mark.parametrize(
+    ("count", "mean", "spread", "words"),
+    [(3, 3.0, 0.0, "No more than by chance"), (1, 3.0, 0.0, "No more than by chance"), (9, 3.0, 1.5, 'z = <b class="num">4</b>')],
+)
+def test_z_is_told_where_shuffles_vary(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, count: int, mean: float, spread: float, words: str
+) -> None:
+    z = (count - mean) / (spread or 0.1) if count != mean else None
+    found = MotifCount("opponent", count, mean, spread, z, 0.25, 100, 0, ())
+    monkeypatch.setattr("app.pages.queries.find_motifs", lambda *_: found)
+    shown = client.get("/models/tiny_a/blocks.0.pw/motifs?kind=opponent").text
+    assert words in shown
+    assert "More than in any" not in shown
+    assert "0.25" in shown
 
 
 def test_motif_becomes_a_circuit_whose_edges_lead_forward(client: TestClient) -> None:
@@ -156,3 +237,24 @@ def test_pages_without_scripts(client: TestClient) -> None:
         answer = client.get(address)
         assert answer.status_code == 200, address
         assert "<h1>" in answer.text
+
+
+def test_source_too_far_for_motifs_is_refused_with_advice_that_can_be_taken(
+    reader: AtlasReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = reader.catalog("tiny_a", reader.revision())
+    layer = catalog.layers["head.fc"]
+    source = motif_sources(reader, catalog, layer)[-1]
+
+    def refused() -> str:
+        with pytest.raises(UsageError) as caught:
+            find_motifs(reader, catalog, layer, source, "opponent", seed=7)
+        return str(caught.value)
+
+    monkeypatch.setattr("precompute.circuits.expand.MAX_PRODUCTS", 10)
+    assert "grow too large to look through while you wait. Choose a nearer source." in refused()
+    assert "the other end" not in refused()
+    monkeypatch.setattr("precompute.store.questions.MAX_TABLE_NUMBERS", 10)
+    assert "(at most 0). Choose a nearer source." in refused()
+    monkeypatch.undo()
+    assert find_motifs(reader, catalog, layer, source, "opponent", seed=7) is not None
