@@ -45,8 +45,7 @@ export class Stage {
 
   /** @param {any} page @param {boolean} animate @param {string | null} anchor the card that stays where it is on the screen */
   show(page, animate, anchor) {
-    const old = this.layout;
-    const hasOtherColumns = old && page.state.bypass !== this.bypass;
+    const [old, bypass] = [this.layout, this.bypass];
     this.bypass = page.state.bypass;
     const isFocused = this.frame.contains(document.activeElement);
     const layout = layOut(page, sizesOf(this.frame));
@@ -62,7 +61,7 @@ export class Stage {
       const fresh = [...layout.cards.values()].filter((card) => !old.cards.has(card.name));
       if (fresh.length) this.reveal([after, ...fresh]);
     }
-    if (hasOtherColumns && !page.state.camera) this.firstLook();
+    if (old && bypass !== this.bypass && !page.state.camera) this.firstLook();
     this.view.canvas.draw(this.camera);
     if (isFocused && !this.frame.contains(document.activeElement)) this.focusCard(this.current);
     this.choose(this.current);
