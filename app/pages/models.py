@@ -37,7 +37,9 @@ _COMMANDS = ["unitscope demo", "unitscope build timm:tf_efficientnet_lite0@pip -
 def build_home(visit: Visit) -> HomePage:
     """Return the start page; where there is no atlas yet, it tells how to make one."""
     reader, problem = open_or_none(visit.door)
-    cards = [] if reader is None else [_card(visit, reader, model) for model in reader.models()]
+    # A network that was calculated to teach comes after those that learned.
+    models = [] if reader is None else sorted(reader.models(), key=lambda model: model.weights_origin == "hand-coded")
+    cards = [] if reader is None else [_card(visit, reader, model) for model in models]
     return HomePage(
         items=cards,
         total=len(cards),

@@ -7,6 +7,7 @@ const BEHAVIOURS = {
   find: () => {},
   filter: submitOnChange,
   keys: listenToKeys,
+  skip: (link) => link.addEventListener("click", skipToContent),
 };
 const FILES = new Set(["explorer", "boxes", "loupe"]);
 
@@ -22,6 +23,13 @@ function switchTheme() {
   } catch {
     // Without storage the choice lasts for this page only.
   }
+}
+
+/** Go to the content without a step in the history: Back leads to the page before, and in the explorer it is undo.
+ * @param {Event} event */
+function skipToContent(event) {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
 }
 
 /** Show the keyboard help. */

@@ -97,6 +97,18 @@ def test_graph_is_the_second_stop_of_the_keyboard(browser: Browser, address: str
         visitor.context.close()
 
 
+def test_skipping_to_the_content_is_no_step_of_the_history(browser: Browser, address: str) -> None:
+    visitor = Visitor(browser, address, scripts=True)
+    page = begin(visitor)
+    before = page.evaluate("history.length")
+    page.locator(".skip[href='#main']").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.evaluate("history.length") == before
+    assert page.url == f"{address}{UNIT}/weights"
+    visitor.context.close()
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("path", LABELLED)
 def test_long_label_widens_no_page(browser: Browser, address: str, path: str, width: int) -> None:
