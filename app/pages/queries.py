@@ -32,7 +32,7 @@ from precompute.circuits.motifs import KINDS, NULLS, Kind, MotifCount
 from precompute.circuits.paths import Path
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
-from precompute.store.expanded import layers_in_reach, weight_graph
+from precompute.store.expanded import weight_graph
 from precompute.store.questions import (
     common_partners,
     default_source,
@@ -66,8 +66,7 @@ def build_paths(visit: Visit) -> PathsPage:
         found = find_paths(visit.reader, visit.catalog, *ends, count, is_shortest=kind == "shortest", is_shares=by == "share")
     keys = {key for path in found for key in path.units} | ({there} if there else set[UnitKey]())
     refs = _refs(visit, keys)
-    before = layers_in_reach(visit.reader, visit.catalog, visit.layer.name, "inputs")
-    after = layers_in_reach(visit.reader, visit.catalog, visit.layer.name, "outputs")
+    graph = weight_graph(visit.reader, visit.catalog)
     return PathsPage(
         model=visit.catalog.model.id,
         layer=visit.layer.name,
@@ -78,7 +77,7 @@ def build_paths(visit: Visit) -> PathsPage:
         items=[_path(visit, path, refs) for path in found],
         total=len(found),
         next=None,
-        reach=[*before[-MAX_OFFERED:], *after[:MAX_OFFERED]],
+        reach=[*graph.layers_before(visit.layer.name, MAX_OFFERED), *graph.layers_after(visit.layer.name, MAX_OFFERED)],
         links=_links(visit, unit=urls.unit(visit.catalog.model.id, *here)),
     )
 

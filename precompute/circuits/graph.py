@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,25 +141,28 @@ class WeightGraph:
                 back |= {link.source for link in self.links_into(name, source) if link.source in forth}
         return back
 
-    def layers_before(self, target: str) -> list[str]:
-        """Return every layer that a path to `target` begins at, in order of execution."""
-        return self._reached(target, self._before)
+    def layers_before(self, target: str, nearest: int | None = None) -> list[str]:
+        """Return every layer that a path to `target` begins at, in order of execution; only the nearest where so asked."""
+        return self._reached(target, self._before, -1, nearest)[::-1]
 
-    def layers_after(self, source: str) -> list[str]:
-        """Return every layer that a path from `source` ends at, in order of execution."""
-        return self._reached(source, self._after)
+    def layers_after(self, source: str, nearest: int | None = None) -> list[str]:
+        """Return every layer that a path from `source` ends at, in order of execution; only the nearest where so asked."""
+        return self._reached(source, self._after, 1, nearest)
 
-    def _reached(self, start: str, neighbours: Mapping[str, Sequence[str]]) -> list[str]:
-        found: set[str] = set()
-        pending = [start]
-        while pending:
-            here = pending.pop()
+    def _reached(self, start: str, neighbours: Mapping[str, Sequence[str]], way: int, nearest: int | None) -> list[str]:
+        # Links lead one way in the order of execution, so that taking the nearest first takes each layer in its turn.
+        found: list[str] = []
+        seen, pending = {start}, [(way * self.order[start], start)]
+        while pending and (nearest is None or len(found) <= nearest):
+            here = heapq.heappop(pending)[1]
+            found.append(here)
             if self.nodes[here].is_merge and here != start:  # see `links_into`: no path goes through it
                 continue
-            fresh = [name for name in neighbours.get(here, ()) if name not in found]
-            found.update(fresh)
-            pending += fresh
-        return sorted(found, key=self.order.__getitem__)
+            for name in neighbours.get(here, ()):
+                if name not in seen:
+                    seen.add(name)
+                    heapq.heappush(pending, (way * self.order[name], name))
+        return found[1:]
 
     def routes(self, source: str, target: str, limit: int) -> tuple[list[tuple[str, ...]], int]:
         """Return the ways from one layer to another, as the layers between, the shortest first, and how many there are.

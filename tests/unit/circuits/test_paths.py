@@ -141,3 +141,12 @@ def test_no_path_leads_through_a_stream_that_it_does_not_begin_in() -> None:
     assert weights.layers_after("a") == ["stream"]
     assert weights.layers_after("stream") == ["b"]
     assert weights.links_between("a", "b") == []
+
+
+def test_nearest_layers_are_the_last_before_and_the_first_after() -> None:
+    weights = graph()
+    assert weights.layers_before("e") == ["a", "b", "c", "d"]
+    assert weights.layers_before("e", 2) == ["c", "d"]
+    assert weights.layers_after("a") == ["b", "c", "d", "e"]
+    assert weights.layers_after("a", 3) == ["b", "c", "d"]
+    assert weights.layers_after("e") == []
