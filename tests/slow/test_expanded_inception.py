@@ -107,7 +107,9 @@ def difference(found: Expanded, gradient: np.ndarray, place: tuple[int, int]) ->
     expected = np.zeros_like(gradient)
     top, left = (found.placement.start[axis] + place[axis] * found.placement.stride for axis in (0, 1))
     height, width = found.array.shape[-2:]
-    assert top >= 0 and left >= 0 and top + height <= gradient.shape[1] and left + width <= gradient.shape[2]  # noqa: PT018
+    assert min(top, left) >= 0
+    assert top + height <= gradient.shape[1]
+    assert left + width <= gradient.shape[2]
     expected[:, top : top + height, left : left + width] = found.array[0]
     return float(np.abs(expected - gradient).max() / np.abs(gradient).max())
 
