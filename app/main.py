@@ -12,9 +12,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
-from app.circuit_api import CircuitApi
 from app.dependencies import AtlasDoor
-from app.explorer_files import ExplorerFiles
+from app.explorer.files import ExplorerFiles
 from app.media import IMMUTABLE, Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
@@ -22,6 +21,7 @@ from app.query import Query
 from app.settings import AppSettings
 from app.templating import Templates, app_version
 from app.twins import serve_pages
+from app.writing.circuits import CircuitApi
 
 _HEADERS = {
     "Content-Security-Policy": (

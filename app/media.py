@@ -8,12 +8,14 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 from starlette.responses import FileResponse
 
-from app import compose, drawing, pictures, strips, thumbs
 from app.dependencies import AtlasDoor, check_unit
-from app.filters import filters_of
-from app.kept import KeptPictures
+from app.drawing import shapes, strips
+from app.parts import visualizations
+from app.parts.routes import read_way
+from app.pictures import compose, thumbs
+from app.pictures.filters import filters_of
+from app.pictures.kept import KeptPictures
 from app.query import Parameter, Query, finite_number
-from app.routes import read_way
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
 from precompute.store.blobs import MEDIA_TYPES
@@ -90,7 +92,7 @@ class Media:
         names = [name for name in found if name is not None]
         if not names:
             raise UnknownName("picture", str(unit), (), where=layer.name, hint="This unit has no visualization yet.")
-        url, version, layout = pictures.sheet(catalog.model.id, layer.name, unit, names)
+        url, version, layout = visualizations.sheet(catalog.model.id, layer.name, unit, names)
         return self._kept(f"pictures|{url}", asked == version, lambda: compose.pictures(reader, names, layout))
 
     def thumb(self, request: Request) -> Response:
@@ -121,7 +123,7 @@ class Media:
         units = _parse_units(catalog, query.text("units"))
         found = _thumbs(reader, units)
         pictures = [(layer.name, unit, self._address(catalog, layer, unit, found)) for layer, unit in units]
-        cuts = drawing.sheet(catalog.model.id, pictures, size_px)
+        cuts = shapes.sheet(catalog.model.id, pictures, size_px)
         is_current = bool(cuts) and all(cut.url.endswith(f"v={query.text('v')}") for cut in cuts.values())
         key = f"sheet|{catalog.model.id}|{size_px}|{sorted(cut.url for cut in cuts.values())}|{len(units)}"
         placed = [(layer, found.get((layer.name, unit))) for layer, unit in units]

@@ -9,9 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app import circuit_diagram, diagrams, drawing, explorer_links, formats, glossary, pictures, urls
+from app import urls
 from app.contexts import Context
+from app.drawing import circuits as drawn_circuits
+from app.drawing import models as drawn_models
+from app.drawing import shapes
+from app.explorer import links as explorer_links
+from app.parts import visualizations
 from app.settings import AppSettings
+from app.words import formats, glossary
 
 
 def app_version() -> str:
@@ -43,11 +49,11 @@ class Templates:
         )
         self._environment.globals.update(
             urls=urls,
-            draw=drawing,
-            diagrams=diagrams,
-            draw_circuit=circuit_diagram.draw_circuit,
+            draw=shapes,
+            diagrams=drawn_models,
+            draw_circuit=drawn_circuits.draw_circuit,
             explorer=explorer_links,
-            pictures=pictures,
+            pictures=visualizations,
             glossary=glossary,
             static=self.static,
             without=formats.without,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app import urls
-from app.circuits import (
+from app.contexts import CircuitCard, CircuitPage, CircuitRevision, CircuitsPage, Links, NewCircuitPage
+from app.dependencies import Visit
+from app.explorer.circuit import circuit_at
+from app.parts.circuits import (
     claim_part,
     edge_part,
     known_units,
@@ -13,11 +16,8 @@ from app.circuits import (
     sample_units,
     unit_part,
 )
-from app.contexts import CircuitCard, CircuitPage, CircuitRevision, CircuitsPage, Links, NewCircuitPage
-from app.dependencies import Visit
-from app.explorer_circuit import circuit_at
+from app.parts.summaries import page_links
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.summaries import page_links
 from app.twins import Page
 from precompute.circuits.circuit import MAX_BYTES, Circuit, UnitKey, parse_stored, write_circuit
 from precompute.circuits.starting import start_document

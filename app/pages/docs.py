@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app import urls
 from app.contexts import Context, DocsPage, EndpointPart
 from app.dependencies import Visit
-from app.summaries import page_links
+from app.parts.summaries import page_links
 from app.twins import Page
 
 

@@ -22,9 +22,9 @@ from app.contexts import (
 )
 from app.dependencies import Visit, check_unit
 from app.pages.units import build_links
+from app.parts.summaries import page_links
+from app.pictures.thumbs import layer_thumbnails, thumbnails
 from app.query import Parameter
-from app.summaries import page_links
-from app.thumbs import layer_thumbnails, thumbnails
 from app.twins import Page
 from precompute.circuits.factors import MAX_FACTORS, Factorization, factorize
 from precompute.errors import UnknownName, UsageError

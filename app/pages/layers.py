@@ -5,10 +5,10 @@ from __future__ import annotations
 from app import urls
 from app.contexts import LayerPage, MetricRange, UnitSummary
 from app.dependencies import Visit
-from app.filters import Filters, filter_picture, filters_of
+from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
+from app.pictures.filters import Filters, filter_picture, filters_of
+from app.pictures.thumbs import layer_thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.summaries import coverage_of, layer_summary, page_links, stages_of
-from app.thumbs import layer_thumbnails
 from app.twins import Page
 from precompute.domain import VISUALIZATION_STATUSES
 from precompute.errors import UsageError, closest_names

@@ -15,7 +15,7 @@ from app.contexts import (
     ProgressFragment,
 )
 from app.dependencies import Visit, open_or_none
-from app.summaries import (
+from app.parts.summaries import (
     coverage_of,
     layer_summary,
     model_summary,

@@ -21,12 +21,12 @@ from app.contexts.queries import (
     UnitRef,
 )
 from app.dependencies import Visit, check_unit
-from app.explorer_query import NONE, write_unit
-from app.formats import MAX_OFFERED
+from app.explorer.query import NONE, write_unit
+from app.parts.summaries import page_links
+from app.pictures.thumbs import thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.summaries import page_links
-from app.thumbs import thumbnails
 from app.twins import Page
+from app.words.formats import MAX_OFFERED
 from precompute.circuits.graph import UnitKey
 from precompute.circuits.motifs import KINDS, NULLS, Kind, MotifCount
 from precompute.circuits.paths import Path

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from app import urls
 from app.contexts import Found, SearchPage
 from app.dependencies import Visit
-from app.formats import plural
+from app.parts.summaries import page_links
+from app.pictures.thumbs import thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.summaries import page_links
-from app.thumbs import thumbnails
 from app.twins import Page
+from app.words.formats import plural
 from precompute.errors import UsageError, closest_names
 from precompute.store.listing import find_labelled_units, find_stimuli
 from precompute.store.records import Catalog

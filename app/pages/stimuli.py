@@ -5,10 +5,10 @@ from __future__ import annotations
 from app import urls
 from app.contexts import LayerCount, Position, StimulusPage, StimulusUnit
 from app.dependencies import Visit, read_number
-from app.examples import box_at
+from app.parts.examples import box_at
+from app.parts.summaries import page_links
+from app.pictures.thumbs import layer_thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.summaries import page_links
-from app.thumbs import layer_thumbnails
 from app.twins import Page
 from precompute.errors import UnknownName
 from precompute.store.records import Catalog, LayerRecord, StimulusRecord, TopStimulusRecord

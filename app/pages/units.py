@@ -9,10 +9,10 @@ from typing import Any
 from app import urls
 from app.contexts import Histogram, Links, Partner, Provenance, Scores, UnitPage, Visualization, Weights
 from app.dependencies import Visit
-from app.examples import examples_of
-from app.filters import filter_picture, filters_of
-from app.partners import partners_of
-from app.summaries import coverage_of, layer_summary, page_links, stages_of
+from app.parts.examples import examples_of
+from app.parts.partners import partners_of
+from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
+from app.pictures.filters import filter_picture, filters_of
 from app.twins import Page
 from precompute.store.arrays import Direction
 from precompute.store.partners import all_partners

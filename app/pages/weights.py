@@ -9,18 +9,18 @@ import numpy as np
 from app import urls
 from app.contexts import Context, ExplorerPage, KernelFacet, ListedPartner, PartnersPage, RouteRow, Routes
 from app.dependencies import Visit
-from app.drawing import largest
-from app.explorer import Explorer
-from app.explorer_circuit import circuit_links
-from app.explorer_query import MAX_UNFOLDED, query_of
-from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
-from app.kernel_views import KINDS, KernelView, kernel_view
+from app.drawing.shapes import largest
+from app.explorer.circuit import circuit_links
+from app.explorer.graph import Explorer
+from app.explorer.query import MAX_UNFOLDED, query_of
+from app.explorer.state import SHARED_PARAMETERS, STATE_PARAMETERS, read_sign, read_state
 from app.pages.units import build_links
-from app.partners import listed_partners_of
+from app.parts.kernels import KINDS, KernelView, kernel_view
+from app.parts.partners import listed_partners_of
+from app.parts.routes import MAX_ROUTES, read_route
+from app.parts.summaries import coverage_of, stages_of
+from app.pictures.thumbs import layer_thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
-from app.routes import MAX_ROUTES, read_route
-from app.summaries import coverage_of, stages_of
-from app.thumbs import layer_thumbnails
 from app.twins import Page
 from precompute.circuits.graph import Way
 from precompute.errors import UnknownName, UsageError

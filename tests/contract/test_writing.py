@@ -19,7 +19,7 @@ from app.main import create_app
 from app.pages import PAGES
 from app.server import create_app_from_environment
 from app.settings import AppSettings
-from app.views import check_address
+from app.writing.short_links import check_address
 from precompute.circuits.circuit import MAX_BYTES, parse_stored
 from precompute.errors import UsageError
 from precompute.store.user_db import UserDb

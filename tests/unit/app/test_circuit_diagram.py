@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.circuit_diagram import draw_circuit, tone_of
 from app.contexts import CircuitEdgePart, CircuitPage, CircuitUnitPart, UnitPlace
+from app.drawing.circuits import draw_circuit, tone_of
 
 
 def edge(total: float | None, norm: float | None, shape: list[int] | None) -> CircuitEdgePart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.circuits import judge
+from app.parts.circuits import judge
 from precompute.circuits.circuit import Expected
 from precompute.store.circuits import EdgeNumbers
 

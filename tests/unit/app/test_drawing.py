@@ -7,12 +7,15 @@ from types import ModuleType
 
 import pytest
 
-from app import diagrams, drawing, formats, pictures, strips, urls
+from app import urls
 from app.contexts import Box, Histogram
-from app.drawing import Cut
+from app.drawing import models, shapes, strips
+from app.drawing.shapes import Cut
+from app.parts import visualizations
+from app.words import formats
 
 
-@pytest.mark.parametrize("module", [diagrams, drawing, formats, pictures, strips], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [models, shapes, formats, visualizations, strips], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_run(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -38,40 +41,40 @@ def test_tiles_do_not_overlap_and_stay_on_the_strip() -> None:
 
 def test_frame_lies_where_the_field_is() -> None:
     cut = Cut("s", 144, 0, 144, 144, 1152, 816)
-    frame = drawing.field_on_tile(Box(y0=100, x0=100, y1=107, x1=107), [3, 224, 224], cut)
+    frame = shapes.field_on_tile(Box(y0=100, x0=100, y1=107, x1=107), [3, 224, 224], cut)
     assert frame is not None
     x, y, width, height = frame
     assert (width, height) == (31.5, 31.5)
     assert x + width / 2 == pytest.approx(144 + 72, abs=3)
     assert y + height / 2 == pytest.approx(72, abs=3)
-    assert drawing.field_on_tile(Box(y0=0, x0=0, y1=224, x1=224), [3, 224, 224], cut) is None
+    assert shapes.field_on_tile(Box(y0=0, x0=0, y1=224, x1=224), [3, 224, 224], cut) is None
 
 
 def test_sheet_merges_repeated_units_and_splits_long_lists() -> None:
-    cuts = drawing.sheet("m", [("a", index % 90, f"/media/{index % 90}") for index in range(120)], 64)
+    cuts = shapes.sheet("m", [("a", index % 90, f"/media/{index % 90}") for index in range(120)], 64)
     assert len(cuts) == 90
     assert len({cut.url for cut in cuts.values()}) == 3
     assert len({(cut.url, cut.x, cut.y) for cut in cuts.values()}) == 90
-    assert drawing.sheet("m", [("a", 1, None)], 64) == {}
+    assert shapes.sheet("m", [("a", 1, None)], 64) == {}
 
 
 def test_histogram_without_width_draws_nothing() -> None:
-    assert drawing.histogram_bars(Histogram(edges=[1.0, 1.0], counts=[5]), 100, 50) == ([], None)
-    bars, zero = drawing.histogram_bars(Histogram(edges=[-1.0, 0.0, 1.0], counts=[4, 1]), 100, 50)
+    assert shapes.histogram_bars(Histogram(edges=[1.0, 1.0], counts=[5]), 100, 50) == ([], None)
+    bars, zero = shapes.histogram_bars(Histogram(edges=[-1.0, 0.0, 1.0], counts=[4, 1]), 100, 50)
     assert [(bar.x, bar.height) for bar in bars] == [(0, 50), (50, 25)]
     assert zero == 50
 
 
 def test_kernel_cells_share_the_scale_that_is_given() -> None:
-    cells = drawing.kernel_cells([[0.5, -1.0], [0.0, 2.0]], 2.0)
+    cells = shapes.kernel_cells([[0.5, -1.0], [0.0, 2.0]], 2.0)
     assert [cell.opacity for cell in cells] == [0.25, 0.5, 0.0, 1.0]
-    assert drawing.largest([[[0.5, -3.0]], None, "/media/x.png"]) == 3.0
+    assert shapes.largest([[[0.5, -3.0]], None, "/media/x.png"]) == 3.0
 
 
 def test_sparkline_leaves_out_what_is_missing_and_needs_two_values() -> None:
-    assert drawing.sparkline([], 100, 20) is None
-    assert drawing.sparkline([1.0, None], 100, 20) is None
-    flat = drawing.sparkline([3.0, 3.0], 100, 20)
+    assert shapes.sparkline([], 100, 20) is None
+    assert shapes.sparkline([1.0, None], 100, 20) is None
+    flat = shapes.sparkline([3.0, 3.0], 100, 20)
     assert flat is not None
     assert (flat.points, flat.zero) == ("0,20 100,20", None)
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.contexts import PartnersPage
-from app.formats import far_layers
+from app.words.formats import far_layers
 
 BASE = "/api/v1/models/tiny_a"
 

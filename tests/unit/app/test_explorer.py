@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app import explorer, urls
-from app.explorer import Explorer
-from app.explorer_files import NAMESPACE, graphml
-from app.explorer_order import count_crossings, order_columns
-from app.explorer_query import query_of, toggled
-from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, ExplorerState, read_state
+from app import urls
+from app.explorer import graph as explorer
+from app.explorer.files import NAMESPACE, graphml
+from app.explorer.graph import Explorer
+from app.explorer.order import count_crossings, order_columns
+from app.explorer.query import query_of, toggled
+from app.explorer.state import SHARED_PARAMETERS, STATE_PARAMETERS, ExplorerState, read_state
 from app.query import Query
 from precompute.errors import UsageError
 from precompute.store.arrays import weights_of

@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.explorer import weight_source
-from app.explorer_state import ExplorerState
+from app.explorer.graph import weight_source
+from app.explorer.state import ExplorerState
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.store.arrays import weights_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import explorer
+from app.explorer import graph as explorer
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.circuits.circuit import parse_circuit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.kept import KeptPictures
+from app.pictures.kept import KeptPictures
 
 
 def digest_of(number: int) -> str:

@@ -12,9 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app import glossary, pictures
 from app.contexts import Scores, UnitPage, Visualization
 from app.pages.units import _scores
+from app.parts import visualizations
+from app.words import glossary
 from tests.fixture_atlas import FLAGS, SCORES
 
 FULL = "/models/tiny_a/blocks.0.pw/7"
@@ -36,9 +37,9 @@ def made(**known: object) -> Visualization:
 
 def test_pictures_stand_in_groups_and_the_first_leads(client: TestClient) -> None:
     page = unit_page(client, FULL)
-    lead = pictures.leading(page.visualizations)
+    lead = visualizations.leading(page.visualizations)
     assert lead is page.visualizations[0]
-    assert {group.title: [shown.title for shown in group.shown] for group in pictures.groups(page)} == {
+    assert {group.title: [shown.title for shown in group.shown] for group in visualizations.groups(page)} == {
         "Most": ["Channel", "Neuron"],
         "Least": ["Channel", "Neuron"],
         "Facets": ["Facet 1", "Facet 2", "Facet 3", "Facet 4"],
@@ -47,19 +48,19 @@ def test_pictures_stand_in_groups_and_the_first_leads(client: TestClient) -> Non
 
 
 def test_lead_is_not_repeated_where_nothing_stands_beside_it(client: TestClient) -> None:
-    assert [group.title for group in pictures.groups(unit_page(client, OLD))] == ["Least"]
+    assert [group.title for group in visualizations.groups(unit_page(client, OLD))] == ["Least"]
 
 
 def test_pictures_made_in_other_ways_lead_nothing_and_stand_apart(client: TestClient) -> None:
     page = unit_page(client, FULL)
     by_maco, by_lucent = made(parameterization="maco", seed=0), made(parameterization="lucent", seed=0)
     mixed = page.model_copy(update={"visualizations": [by_maco, *page.visualizations, by_lucent]})
-    assert pictures.leading(mixed.visualizations) is page.visualizations[0]
-    shown = {group.title: [one.title for one in group.shown] for group in pictures.groups(mixed)}
+    assert visualizations.leading(mixed.visualizations) is page.visualizations[0]
+    shown = {group.title: [one.title for one in group.shown] for group in visualizations.groups(mixed)}
     assert shown["Other ways"] == ["Maco", "Lucent"]
     assert shown["Other seeds"] == ["Seed 1", "Seed 2"]
     assert all(glossary.explain(f"parameterization_{name}") for name in ("maco", "lucent"))
-    assert pictures.leading([by_maco]) is by_maco
+    assert visualizations.leading([by_maco]) is by_maco
 
 
 def test_older_payloads_have_no_scores_and_their_pages_show(client: TestClient) -> None:
@@ -96,21 +97,21 @@ def test_scores_are_told_in_words_that_follow_the_flags() -> None:
     }
     scores = _scores(measured)
     good = made(reached_ratio=1.8, robustness=0.94, scores=scores)
-    assert " · ".join(phrase.text for phrase in pictures.phrases(good, 80)) == (
+    assert " · ".join(phrase.text for phrase in visualizations.phrases(good, 80)) == (
         "1.8× the strongest photograph · keeps 94 % under small changes · this unit answers first of 80 · "
         "likeness to its examples: 0.87, chance 0.5 · path like that of its examples: 0.61, theirs 0.66 · other seeds agree (0.8)"
     )
     bad = made(scores=_scores(measured | {"selectivity_rank": 12}), flags=["unlike_examples", "other_path", "seeds_disagree"])
-    assert " · ".join(phrase.text for phrase in pictures.phrases(bad, 80)) == (
+    assert " · ".join(phrase.text for phrase in visualizations.phrases(bad, 80)) == (
         "this unit answers 12th of 80 · does not look like its examples: 0.87, chance 0.5 · "
         "takes another path than photographs: 0.61, theirs 0.66 · other seeds disagree (0.8)"
     )
-    assert pictures.phrases(made(), 80) == []
+    assert visualizations.phrases(made(), 80) == []
 
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_has_a_name_and_a_sentence(flag: str) -> None:
-    (doubt,) = pictures.doubts(made(flags=[flag]))
+    (doubt,) = visualizations.doubts(made(flags=[flag]))
     assert doubt.is_warning
     assert doubt.title == glossary.NAMES[f"flag_{flag}"]
     assert doubt.text.endswith(".")
@@ -123,9 +124,9 @@ def test_every_score_has_a_name_and_a_sentence_as_a_metric_too(name: str) -> Non
 
 
 def test_doubt_that_status_and_flag_both_tell_is_told_once() -> None:
-    assert len(pictures.doubts(made(status="dead_start", flags=["dead_start"]))) == 1
-    assert [doubt.is_warning for doubt in pictures.doubts(made(status="rescued"))] == [False]
-    assert pictures.doubts(made(flags=["a_new_one"]))[0].title == "A new one"
+    assert len(visualizations.doubts(made(status="dead_start", flags=["dead_start"]))) == 1
+    assert [doubt.is_warning for doubt in visualizations.doubts(made(status="rescued"))] == [False]
+    assert visualizations.doubts(made(flags=["a_new_one"]))[0].title == "A new one"
 
 
 def test_command_names_the_facet_only_where_there_is_one(client: TestClient) -> None:
@@ -141,7 +142,7 @@ def test_command_names_the_facet_only_where_there_is_one(client: TestClient) -> 
 
 def test_sheet_of_all_pictures_shows_each_in_its_place(client: TestClient, fixture_atlas: Path) -> None:
     page = unit_page(client, FULL)
-    shown = [found for group in pictures.groups(page) for found in group.shown]
+    shown = [found for group in visualizations.groups(page) for found in group.shown]
     assert {found.cut.url for found in shown if found.cut} == {shown[0].cut.url if shown[0].cut else ""}
     for found in shown:
         assert found.cut is not None

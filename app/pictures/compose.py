@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app import strips
-from app.drawing import SheetLayout
+from app.drawing import strips
+from app.drawing.shapes import SheetLayout
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, Json, LayerRecord, StimulusRecord, ThumbRecord
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.contexts import CircuitEdgePart, CircuitPage, CircuitUnitPart
-from app.drawing import Cut, sheet
+from app.drawing.shapes import Cut, sheet
 
 CARD_WIDTH = 128
 CARD_HEIGHT = 164

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from app import strips, urls
+from app import urls
 from app.contexts import Box, Example, Examples, Position, QuantileBin, StimulusLink, Strip
+from app.drawing import strips
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, Json, LayerRecord, StimulusRecord
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from app import urls
 from app.contexts import ExplorerColumn, ExplorerEdge, ExplorerUnit, Sprite
-from app.drawing import SHEET_TILES, Cut, sheet
-from app.explorer_bypass import BypassingWeights
-from app.explorer_order import order_columns
-from app.explorer_query import UnitKey
-from app.explorer_state import MAX_CARDS, ExplorerState
-from app.explorer_weights import Ends, StoredWeights, WeightSource
-from app.partners import nested
-from app.summaries import page_links
-from app.thumbs import thumbnails
+from app.drawing.shapes import SHEET_TILES, Cut, sheet
+from app.explorer.bypass import BypassingWeights
+from app.explorer.order import order_columns
+from app.explorer.query import UnitKey
+from app.explorer.state import MAX_CARDS, ExplorerState
+from app.explorer.weights import Ends, StoredWeights, WeightSource
+from app.parts.partners import nested
+from app.parts.summaries import page_links
+from app.pictures.thumbs import thumbnails
 from precompute.store.arrays import Direction
 from precompute.store.partners import PartnerWeight
 from precompute.store.reader import AtlasReader

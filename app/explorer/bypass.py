@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.explorer_query import Sign, UnitKey
-from app.explorer_weights import Block, WeightSource, stored_block
+from app.explorer.query import Sign, UnitKey
+from app.explorer.weights import Block, WeightSource, stored_block
 from precompute.circuits.bottlenecks import bottlenecks, ways_past
 from precompute.circuits.expand import Expanded
 from precompute.circuits.graph import squares_and_sums

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from app.contexts import ExplorerQuery
 from app.dependencies import check_unit
-from app.explorer_query import (
+from app.explorer.query import (
     BYPASSES,
     DEFAULT_TOP,
     MAX_UNFOLDED,

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 
 from app.contexts import ExplorerColumn, ExplorerEdge
 from app.dependencies import AtlasDoor, check_unit
-from app.explorer import Explorer
-from app.explorer_circuit import circuit_document, usual_title
-from app.explorer_query import UnitKey, write_unit
-from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
+from app.explorer.circuit import circuit_document, usual_title
+from app.explorer.graph import Explorer
+from app.explorer.query import UnitKey, write_unit
+from app.explorer.state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
 from app.query import Query
 from precompute.store.records import Catalog
 

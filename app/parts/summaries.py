@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from app import urls
 from app.contexts import LayerSummary, Links, ModelSummary, Progress, Stage, UnitSample
-from app.thumbs import thumbnails
+from app.pictures.thumbs import thumbnails
 from precompute.store.reader import STALE_SECONDS, AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
 

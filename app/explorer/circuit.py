@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote
 from app import urls
 from app.contexts import ExplorerQuery
 from app.dependencies import check_unit
-from app.explorer import Explorer
-from app.explorer_query import query_of
-from app.explorer_state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
+from app.explorer.graph import Explorer
+from app.explorer.query import query_of
+from app.explorer.state import SHARED_PARAMETERS, STATE_PARAMETERS, read_state
 from app.query import Query
 from precompute.circuits.circuit import parse_circuit, write_circuit
 from precompute.errors import UsageError

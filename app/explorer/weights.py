@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.explorer_query import Sign, UnitKey
+from app.explorer.query import Sign, UnitKey
 from precompute.circuits.graph import MERGES, squares_and_sums
 from precompute.store.arrays import Direction, kernel_between, kernels_of, links_of, weights_of
 from precompute.store.expanded import FoundKernel

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from app import urls
 from app.contexts import KernelLabel, ListedPartner, Partner
-from app.summaries import page_links
-from app.thumbs import thumbnails
+from app.parts.summaries import page_links
+from app.pictures.thumbs import thumbnails
 from precompute.circuits.graph import Way
 from precompute.circuits.labels import SMALLEST_SIDE, label_kernels
 from precompute.store.arrays import Side

@@ -17,9 +17,9 @@ from app.contexts import (
     UnitSample,
     Verdict,
 )
-from app.partners import nested
-from app.summaries import page_links, unit_sample
-from app.thumbs import thumbnails
+from app.parts.partners import nested
+from app.parts.summaries import page_links, unit_sample
+from app.pictures.thumbs import thumbnails
 from precompute.circuits.circuit import (
     AboutEdge,
     AboutUnit,

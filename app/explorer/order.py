@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.explorer_query import UnitKey
+from app.explorer.query import UnitKey
 
 SWEEPS = 6
 

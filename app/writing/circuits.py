@@ -14,12 +14,12 @@ from app import urls
 from app.contexts import Links, NewCircuitPage
 from app.dependencies import AtlasDoor
 from app.pages.circuits import new_page
+from app.parts.summaries import page_links
 from app.query import Parameter, Query
-from app.summaries import page_links
 from app.templating import Templates
 from app.twins import Page
-from app.views import check_address
-from app.writing import WriteGate
+from app.writing.gate import WriteGate
+from app.writing.short_links import check_address
 from precompute.circuits.circuit import (
     Circuit,
     circuit_schema,

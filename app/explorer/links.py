@@ -6,8 +6,8 @@ from typing import Any
 
 from app import urls
 from app.contexts import ExplorerEdge, ExplorerPage, ExplorerUnit
-from app.drawing import Cut, largest
-from app.explorer_query import UnitList, query_of, toggled, write_unit
+from app.drawing.shapes import Cut, largest
+from app.explorer.query import UnitList, query_of, toggled, write_unit
 
 
 def name_of(card: ExplorerUnit) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from app import strips, urls
+from app import urls
 from app.contexts import Box, Found, Histogram
+from app.drawing import strips
 
 SHEET_TILES = 40
 _TILE = re.compile(r"^(?P<url>[^#]+)#xywh=(?P<x>\d+),(?P<y>\d+),(?P<w>\d+),(?P<h>\d+)$")

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app import glossary, urls
+from app import urls
 from app.contexts import UnitPage, Visualization
-from app.drawing import Cut, SheetLayout
-from app.formats import number, percent, words
+from app.drawing.shapes import Cut, SheetLayout
+from app.words import glossary
+from app.words.formats import number, percent, words
 
 TILE_PX = 256
 """Side of a picture on the sheet of all pictures of a unit: sharp on a dense screen."""
