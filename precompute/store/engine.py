@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, create_engine, event, select, text, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
@@ -22,8 +22,13 @@ def database_path(atlas: Path) -> Path:
     return atlas / "atlas.db"
 
 
-def open_reader(atlas: Path) -> Engine:
+def open_reader(atlas: Path, *, accepts_older: bool = False) -> Engine:
     """Open an atlas for reading; nothing done through the engine can change it.
+
+    Args:
+        atlas: Folder of the atlas.
+        accepts_older: Whether an atlas that a build would first bring up to date may be read, too: what was there before is
+            the same in it, and what came later is missing.
 
     Raises:
         AtlasError: There is no atlas there, or it has another schema.
@@ -51,12 +56,27 @@ def open_reader(atlas: Path) -> Engine:
         connection.execute("PRAGMA mmap_size = 1073741824")
         connection.execute("PRAGMA cache_size = -65536")
 
-    check_schema(engine, atlas)
+    check_schema(engine, atlas, accepts_older=accepts_older)
     return engine
 
 
+def read_schema(atlas: Path) -> int:
+    """Return the schema version of an atlas that this unitscope can read or bring up to date.
+
+    Raises:
+        AtlasError: There is no atlas there, or its schema is another.
+    """
+    engine = open_reader(atlas, accepts_older=True)
+    try:
+        with engine.connect() as connection:
+            version = select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
+            return int(connection.execute(version).scalar_one())
+    finally:
+        engine.dispose()
+
+
 def open_writer(atlas: Path) -> Engine:
-    """Open an atlas for a build; the folder and the tables are made where they are missing.
+    """Open an atlas for a build; the folder and the tables are made where they are missing, in an older atlas, too.
 
     Raises:
         AtlasError: The folder cannot be made or written, or the atlas has another schema.
@@ -78,8 +98,27 @@ def open_writer(atlas: Path) -> Engine:
         raise AtlasError(f"Cannot make an atlas in {atlas}: {error.strerror}. Choose another --atlas.") from error
     except DatabaseError as error:
         raise AtlasError(f"Cannot write {path}: {error.orig}. Choose another --atlas or mend its permissions.") from error
-    check_schema(engine, atlas)
+    check_schema(engine, atlas, accepts_older=True)
+    try:
+        _bring_up_to_date(engine)
+    except DatabaseError as error:
+        raise AtlasError(f"Cannot write {path}: {error.orig}. Choose another --atlas or mend its permissions.") from error
     return engine
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    """Make what is missing in an atlas that `check_schema` let through: additions only, no row is touched but the version's."""
+    schema.metadata.create_all(engine)
+    with engine.begin() as connection:
+        for table in schema.metadata.tables.values():
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
+        version, revision = (schema.meta.c.key == key for key in ("schema_version", "revision"))
+        now = str(schema.SCHEMA_VERSION)
+        changed = connection.execute(update(schema.meta).where(version, schema.meta.c.value != now).values(value=now))
+        if changed.rowcount:  # what was said to be out of date is now shown
+            more = text("CAST(CAST(value AS INTEGER) + 1 AS TEXT)")
+            connection.execute(update(schema.meta).where(revision).values(value=more))
 
 
 def _is_unfinished(path: Path) -> bool:
@@ -106,7 +145,7 @@ def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = 1")
 
 
-def check_schema(engine: Engine, atlas: Path) -> None:
+def check_schema(engine: Engine, atlas: Path, *, accepts_older: bool = False) -> None:
     """Refuse an atlas whose tables this version does not know.
 
     Raises:
@@ -119,13 +158,17 @@ def check_schema(engine: Engine, atlas: Path) -> None:
         raise AtlasError(f"{database_path(atlas)} is not an atlas ({error.orig}). Choose another --atlas.") from error
     if found is None or not found.isdigit():
         raise AtlasError(f"{database_path(atlas)} is not an atlas: it has no schema version. Choose another --atlas.")
-    if int(found) != schema.SCHEMA_VERSION:
-        age, remedy = (
-            ("newer", "install a newer unitscope")
-            if int(found) > schema.SCHEMA_VERSION
-            else ("older", "build it again into another --atlas")
-        )
-        raise AtlasError(
-            f"The atlas in {atlas} has schema {found}, {age} than this unitscope's {schema.SCHEMA_VERSION}: {remedy}. "
-            "Nothing was changed."
-        )
+    number = int(found)
+    if number == schema.SCHEMA_VERSION or (accepts_older and number in schema.OLDER_VERSIONS):
+        return
+    if number in schema.OLDER_VERSIONS:
+        remedy = f"`unitscope upgrade --atlas {atlas}` adds what it lacks and keeps every result, and so does the next build"
+    elif number > schema.SCHEMA_VERSION:
+        remedy = "install a newer unitscope"
+    else:
+        remedy = "build it again into another --atlas"
+    age = "newer" if number > schema.SCHEMA_VERSION else "older"
+    raise AtlasError(
+        f"The atlas in {atlas} has schema {found}, {age} than this unitscope's {schema.SCHEMA_VERSION}: {remedy}. "
+        "Nothing was changed."
+    )

@@ -46,7 +46,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+OLDER_VERSIONS = (2,)
+"""Those that lack some tables and indexes but have the rest as it is here: a writer adds what is missing."""
 
 metadata = MetaData()
 

@@ -19,7 +19,7 @@ def read_status(atlas: Path) -> dict[str, Any]:
     Raises:
         AtlasError: There is none, or its schema is another.
     """
-    engine = open_reader(atlas)
+    engine = open_reader(atlas, accepts_older=True)
     try:
         with engine.connect() as connection:
             models = connection.execute(select(schema.model).order_by(schema.model.c.id)).mappings().all()
@@ -73,7 +73,7 @@ def done_tasks(atlas: Path, model_id: str) -> set[tuple[str, str, str, int]]:
     """
     if not database_path(atlas).is_file():
         return set()
-    engine = open_reader(atlas)
+    engine = open_reader(atlas, accepts_older=True)
     task, layer = schema.task, schema.layer
     query = (
         select(task.c.technique, layer.c.name, task.c.variant, task.c.unit_start)
@@ -95,7 +95,7 @@ def read_model(atlas: Path, model_id: str) -> tuple[dict[str, Any] | None, set[i
     """
     if not database_path(atlas).is_file():
         return None, set()
-    engine = open_reader(atlas)
+    engine = open_reader(atlas, accepts_older=True)
     try:
         with engine.connect() as connection:
             row = connection.execute(select(schema.model).where(schema.model.c.id == model_id)).mappings().first()

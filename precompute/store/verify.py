@@ -50,7 +50,7 @@ def verify(atlas: Path) -> VerifyReport:
     Raises:
         AtlasError: There is none, or its schema is another.
     """
-    engine = open_reader(atlas)
+    engine = open_reader(atlas, accepts_older=True)
     blobs = BlobStore(atlas / "blobs")
     try:
         with engine.connect() as connection:

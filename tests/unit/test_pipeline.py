@@ -169,7 +169,7 @@ def test_atlas_of_a_newer_schema_is_left_alone(options: BuildOptions) -> None:
     build(replace(options, layers=("stem",)))
     with sqlite3.connect(options.atlas / "atlas.db") as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(AtlasError, match="schema 99, newer than this unitscope's 2: install a newer unitscope"):
+    with pytest.raises(AtlasError, match="schema 99, newer than this unitscope's 3: install a newer unitscope"):
         build(options)
 
 
