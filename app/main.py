@@ -41,8 +41,8 @@ _EMBED_HEADERS = [
     for name, value in _RAW_HEADERS
     if name != b"x-frame-options"
 ]
-# They travel as one file: one request instead of six.
-_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css")
+# They travel as one file: one request instead of seven.
+_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css", "pages.css")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
