@@ -8,6 +8,7 @@ const BEHAVIOURS = {
   filter: submitOnChange,
   keys: listenToKeys,
   skip: (link) => link.addEventListener("click", skipToContent),
+  unfold: (button) => button.addEventListener("click", () => unfoldAll(button)),
 };
 const FILES = new Set(["explorer", "boxes", "loupe", "sections"]);
 
@@ -30,6 +31,15 @@ function switchTheme() {
 function skipToContent(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
+}
+
+/** Unfold all blocks of a diagram, or fold them when all are unfolded.
+ * @param {HTMLElement} button */
+function unfoldAll(button) {
+  const blocks = [...document.querySelectorAll(`${button.dataset.scope} details`)].filter((block) => block instanceof HTMLDetailsElement);
+  const isOpen = blocks.every((block) => block.open);
+  for (const block of blocks) block.open = !isOpen;
+  button.textContent = isOpen ? "Unfold all blocks" : "Fold all blocks";
 }
 
 /** Show the keyboard help. */
