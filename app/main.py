@@ -17,6 +17,7 @@ from app.explorer.files import ExplorerFiles
 from app.media import IMMUTABLE, Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
+from app.pages.random import random_routes
 from app.query import Query
 from app.settings import AppSettings
 from app.templating import Templates, app_version
@@ -103,6 +104,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     pages = (*PAGES, docs_page(PAGES))
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
+    app.include_router(random_routes(door))
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
