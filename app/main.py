@@ -8,17 +8,18 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
 from app.dependencies import AtlasDoor
 from app.explorer.files import ExplorerFiles
-from app.media import IMMUTABLE, Media
+from app.media import Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
+from app.pages.random import random_routes
 from app.query import Query
 from app.settings import AppSettings
+from app.static_files import StaticFolder
 from app.templating import Templates, app_version
 from app.twins import serve_pages
 from app.writing.circuits import CircuitApi
@@ -41,8 +42,6 @@ _EMBED_HEADERS = [
     for name, value in _RAW_HEADERS
     if name != b"x-frame-options"
 ]
-# They travel as one file: one request instead of six.
-_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -103,6 +102,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     pages = (*PAGES, docs_page(PAGES))
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
+    app.include_router(random_routes(door))
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
@@ -113,7 +113,7 @@ def create_app(settings: AppSettings) -> FastAPI:
 
 def _plain_routes(app: FastAPI, settings: AppSettings, templates: Templates) -> APIRouter:
     router = APIRouter()
-    files = StaticFiles(directory=settings.static, check_dir=False)
+    folder = StaticFolder(settings.static, templates.static_version)
 
     def healthz(request: Request) -> dict[str, str]:
         Query(request.query_params.multi_items(), ())
@@ -123,19 +123,11 @@ def _plain_routes(app: FastAPI, settings: AppSettings, templates: Templates) -> 
         Query(request.query_params.multi_items(), ())
         return openapi_of(app)
 
-    styles = "\n".join((settings.static / "css" / name).read_text() for name in _STYLES)
-
     async def static(request: Request) -> Response:
         path = str(request.path_params["path"])
         if "\0" in path:
             raise HTTPException(404)
-        if path == "app.css":
-            response = Response(styles, media_type="text/css")
-        else:
-            response = await files.get_response(path, request.scope)
-        is_current = request.path_params["version"] == templates.static_version
-        response.headers["Cache-Control"] = IMMUTABLE if is_current else "no-cache"
-        return response
+        return await folder.answer(request, str(request.path_params["version"]), path)
 
     router.add_api_route("/healthz", healthz, methods=["GET", "HEAD"], include_in_schema=False)
     router.add_api_route(urls.openapi(), openapi, methods=["GET", "HEAD"], include_in_schema=False)

@@ -22,6 +22,16 @@ def docs() -> str:
     return "/docs"
 
 
+def words() -> str:
+    """Return the address of the page that explains the words and numbers of all pages."""
+    return "/docs/words"
+
+
+def random_unit() -> str:
+    """Return the address that leads to a unit with a good picture."""
+    return "/random"
+
+
 def openapi() -> str:
     """Return the address of the machine-readable description of the API."""
     return f"{API}/openapi.json"

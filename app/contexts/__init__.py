@@ -76,6 +76,7 @@ from app.contexts.units import (
     Visualization,
     Weights,
 )
+from app.contexts.words import WordEntry, WordsPage
 
 __all__ = [
     "Box",
@@ -153,4 +154,6 @@ __all__ = [
     "Verdict",
     "Visualization",
     "Weights",
+    "WordEntry",
+    "WordsPage",
 ]

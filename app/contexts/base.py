@@ -56,4 +56,5 @@ class UnitSample(Part):
     layer: str
     index: int
     thumbnail: str | None
+    is_visualization: bool = Field(False, description="Whether the picture is known to be a visualization, and not photographs")
     links: Links

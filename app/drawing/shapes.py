@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from app import urls
-from app.contexts import Box, Found, Histogram
+from app.contexts import Box, Found, Histogram, ModelCard, UnitSample
 from app.drawing import strips
 
 SHEET_TILES = 40
+WALL = 15
 _TILE = re.compile(r"^(?P<url>[^#]+)#xywh=(?P<x>\d+),(?P<y>\d+),(?P<w>\d+),(?P<h>\d+)$")
 
 
@@ -32,6 +33,15 @@ class Cut:
     def classes(self) -> str:
         """Return the classes that place the whole picture behind a frame as large as the part: column, row, columns."""
         return f"c{self.x // self.width} r{self.y // self.height} of-{self.full_width // self.width}"
+
+
+@dataclass(frozen=True)
+class Wall:
+    """Pictures of some units of one model."""
+
+    id: str
+    title: str
+    samples: list[UnitSample]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,16 @@ def sheet(model_id: str, units: Iterable[tuple[str, int, str | None]], size_px: 
             x, y = layout.corner(place)
             found[layer, index] = Cut(url, x, y, size_px, size_px, layout.width, layout.height)
     return found
+
+
+def wall(models: Sequence[ModelCard]) -> Wall | None:
+    """Return the pictures that the start page shows large: those of the model with the most visualizations, from all depths."""
+    best = max(models, key=lambda model: sum(sample.is_visualization for sample in model.samples), default=None)
+    if best is None or not best.samples:
+        return None
+    step = max(1.0, len(best.samples) / WALL)
+    places = [int(n * step) for n in range(WALL)]
+    return Wall(best.id, best.title, [best.samples[place] for place in places if place < len(best.samples)])
 
 
 def sheets(found: Iterable[Found]) -> dict[str, Cut]:

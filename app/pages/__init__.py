@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights
+from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights, words
 
 PAGES = (
     *models.PAGES,
@@ -15,4 +15,5 @@ PAGES = (
     *stimuli.PAGES,
     *search.PAGES,
     *circuits.PAGES,
+    *words.PAGES,
 )

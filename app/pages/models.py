@@ -28,7 +28,7 @@ from app.twins import Page
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, ModelRecord
 
-HOME_SAMPLES = 3
+HOME_SAMPLES = 4
 MOSAIC = 30
 LAYER_SAMPLES = 8
 _COMMANDS = ["unitscope demo", "unitscope build timm:tf_efficientnet_lite0@pip --images DIR --atlas DIR"]
@@ -54,6 +54,9 @@ def _card(visit: Visit, reader: AtlasReader, model: ModelRecord) -> ModelCard:
     catalog = reader.catalog(model.id, visit.revision)
     samples = [sample for group in samples_of(reader, catalog, visit.revision, HOME_SAMPLES).values() for sample in group]
     pictured = [sample for sample in samples if sample.thumbnail is not None]
+    visualized = [sample for sample in pictured if sample.is_visualization]
+    if len(visualized) >= MOSAIC // 2:
+        pictured = visualized
     step = max(1, len(pictured) // MOSAIC)
     return ModelCard(
         **model_summary(model).model_dump(),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from app import urls
 from app.contexts import LayerSummary, Links, ModelSummary, Progress, Stage, UnitSample
 from app.pictures.thumbs import thumbnails
+from precompute.store.best import best_pictured
 from precompute.store.reader import STALE_SECONDS, AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
 
@@ -86,10 +87,10 @@ def progress_of(reader: AtlasReader, model_id: str) -> Progress | None:
 
 
 def samples_of(reader: AtlasReader, catalog: Catalog, revision: str, per_layer: int) -> dict[str, list[UnitSample]]:
-    """Return a few units of each layer as pictures: those with a visualization first."""
+    """Return a few units of each layer as pictures: those with a visualization first, the best of them leading."""
 
     def choose() -> dict[str, list[UnitSample]]:
-        pictured = reader.pictured_units(catalog, per_layer)
+        pictured = best_pictured(reader, catalog, per_layer)
         return {layer.name: _samples(reader, catalog, layer, pictured[layer.row], per_layer) for layer in catalog.layers.values()}
 
     return reader.recent(("samples", catalog.model.id, per_layer), revision, 5.0, choose)
@@ -99,11 +100,23 @@ def _samples(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, first: S
     others = [index for index in range(min(layer.spec.num_units, wanted + len(first))) if index not in first]
     chosen = [*first, *others][:wanted]
     pictures = thumbnails(reader, catalog, {layer.name: chosen})
-    return [unit_sample(catalog.model.id, layer.name, index, pictures.get((layer.name, index))) for index in chosen]
+    with_picture = set(first)
+    return [
+        unit_sample(
+            catalog.model.id, layer.name, index, pictures.get((layer.name, index)), is_visualization=index in with_picture
+        )
+        for index in chosen
+    ]
 
 
-def unit_sample(model_id: str, layer_name: str, index: int, thumbnail: str | None) -> UnitSample:
+def unit_sample(
+    model_id: str, layer_name: str, index: int, thumbnail: str | None, *, is_visualization: bool = False
+) -> UnitSample:
     """Return a unit as a picture."""
     return UnitSample(
-        layer=layer_name, index=index, thumbnail=thumbnail, links=page_links(urls.unit(model_id, layer_name, index))
+        layer=layer_name,
+        index=index,
+        thumbnail=thumbnail,
+        is_visualization=is_visualization,
+        links=page_links(urls.unit(model_id, layer_name, index)),
     )

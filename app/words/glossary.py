@@ -95,6 +95,8 @@ TERMS = {
     "status_saturated": "Every path to the unit is at a ceiling; more steps would change nothing.",
     "coverage": "How many units each technique has finished; a build that runs goes on while you look.",
     "provenance": "Where the weights, the images and the settings come from: what is needed to make this page again.",
+    "architecture": "The layers of the network, and the paths that data takes from one to the next.",
+    "map_size": "Height and width of what a layer makes of an image: so many positions, with one number for each unit at each.",
 }
 
 

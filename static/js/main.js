@@ -1,15 +1,16 @@
-// Starts what each element asks for with data-module="name". Small behaviours live here, larger ones in files of their own.
+// Starts what each element asks for with data-module="name". The smallest behaviours live here; those in files of their own
+// are sent together with this one, as MODULES, by the server; what only a few pages need is imported when it is asked for.
+/* global MODULES */
 
 /** @type {Record<string, (element: HTMLElement) => void>} */
 const BEHAVIOURS = {
   theme: (button) => button.addEventListener("click", switchTheme),
   help: (button) => button.addEventListener("click", showHelp),
-  find: () => {},
   filter: submitOnChange,
-  keys: listenToKeys,
   skip: (link) => link.addEventListener("click", skipToContent),
+  unfold: (button) => button.addEventListener("click", () => unfoldAll(button)),
 };
-const FILES = new Set(["explorer", "boxes", "loupe"]);
+const FILES = new Set(["explorer"]);
 
 /** Switch between light and dark, and remember it. */
 function switchTheme() {
@@ -32,6 +33,15 @@ function skipToContent(event) {
   document.getElementById("main")?.focus();
 }
 
+/** Unfold all blocks of a diagram, or fold them when all are unfolded.
+ * @param {HTMLElement} button */
+function unfoldAll(button) {
+  const blocks = [...document.querySelectorAll(`${button.dataset.scope} details`)].filter((block) => block instanceof HTMLDetailsElement);
+  const isOpen = blocks.every((block) => block.open);
+  for (const block of blocks) block.open = !isOpen;
+  button.textContent = isOpen ? "Unfold all blocks" : "Fold all blocks";
+}
+
 /** Show the keyboard help. */
 function showHelp() {
   const dialog = document.getElementById("help");
@@ -52,44 +62,19 @@ function submitOnChange(form) {
   });
 }
 
-/** Follow the links of a page by keyboard.
- * @param {HTMLElement} element */
-function listenToKeys(element) {
-  const { previous, next, up, weights } = element.dataset;
-  /** @type {Record<string, string | undefined>} */
-  const targets = { j: next, ArrowRight: next, k: previous, ArrowLeft: previous, u: up, w: weights };
-  document.addEventListener("keydown", (event) => {
-    if (isTyping(event) || !targets[event.key]) return;
-    event.preventDefault();
-    window.location.assign(/** @type {string} */ (targets[event.key]));
-  });
+/** Start a behaviour on an element.
+ * @param {HTMLElement} element
+ * @param {string} name */
+function start(element, name) {
+  if (name in BEHAVIOURS) BEHAVIOURS[name](element);
+  else if (name in MODULES) MODULES[name](element);
+  else if (FILES.has(name)) import(`./${name}.js`).then((module) => module.mount(element));
 }
-
-/** @param {KeyboardEvent} event */
-function isTyping(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return true;
-  if (document.querySelector("dialog[open]")) return true;
-  const target = event.target;
-  if (!(target instanceof Element)) return false;
-  const scrolls = event.key.startsWith("Arrow") && target.closest(".explorer") !== null;
-  return scrolls || target.closest("input, select, textarea, [contenteditable]") !== null;
-}
-
-document.addEventListener("keydown", (event) => {
-  if (isTyping(event)) return;
-  if (event.key === "/") {
-    event.preventDefault();
-    document.getElementById("find")?.focus();
-  } else if (event.key === "?") {
-    showHelp();
-  } else if (event.key === "t") {
-    switchTheme();
-  }
-});
 
 for (const element of document.querySelectorAll("[data-module]")) {
-  if (!(element instanceof HTMLElement)) continue;
-  const name = element.dataset.module ?? "";
-  if (name in BEHAVIOURS) BEHAVIOURS[name](element);
-  else if (FILES.has(name)) import(`./${name}.js`).then((module) => module.mount(element));
+  if (element instanceof HTMLElement) start(element, element.dataset.module ?? "");
+}
+for (const name of ["keys", "terms", "ahead"]) start(document.documentElement, name);
+for (const grid of document.querySelectorAll(".units, .tiles, .bins, .wall, .few, .kernel-grid")) {
+  if (grid instanceof HTMLElement) start(grid, "roving");
 }

@@ -1,0 +1,50 @@
+"""A way to a unit that is worth a look: another one at every visit."""
+
+from __future__ import annotations
+
+import random
+
+from fastapi import APIRouter, Request, Response
+
+from app import urls
+from app.contexts import UnitSample
+from app.dependencies import AtlasDoor
+from app.parts.summaries import samples_of
+from app.query import Parameter, Query
+from precompute.errors import AtlasError
+
+PER_LAYER = 8
+PARAMETERS = (
+    Parameter("seed", "The same number leads to the same unit, as long as the atlas stays the same", kind="integer"),
+    Parameter("model", "Only units of this model"),
+)
+
+
+def random_routes(door: AtlasDoor) -> APIRouter:
+    """Return the route that leads to a unit with one of the best pictures of its layer."""
+    router = APIRouter()
+
+    def random_unit(request: Request) -> Response:
+        query = Query(request.query_params.multi_items(), PARAMETERS)
+        seed = query.integer("seed", -1, 0, 10**9) if query.text("seed") else None
+        # Chance decides what to look at; nothing is protected by it.
+        chosen = random.Random(seed).choice(_candidates(door, query.text("model") or None))
+        headers = {"Location": str(chosen.links["html"]), "Cache-Control": "no-store"}
+        return Response(status_code=303, headers=headers)
+
+    router.add_api_route(urls.random_unit(), random_unit, methods=["GET", "HEAD"], include_in_schema=False)
+    return router
+
+
+def _candidates(door: AtlasDoor, model_id: str | None) -> list[UnitSample]:
+    reader = door.reader()
+    revision = reader.revision()
+    models = [model_id] if model_id is not None else [model.id for model in reader.models()]
+    found: list[UnitSample] = []
+    for name in models:
+        for group in samples_of(reader, reader.catalog(name, revision), revision, PER_LAYER).values():
+            found += [sample for sample in group if sample.thumbnail is not None]
+    best = [sample for sample in found if sample.is_visualization] or found
+    if not best:
+        raise AtlasError("No unit has a picture yet: the build has not come that far. Start at the list of models, /.")
+    return best

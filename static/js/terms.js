@@ -1,0 +1,47 @@
+// Explanations for those who do not point with a mouse: each word that has one can be reached by Tab and tapped.
+
+/** @param {HTMLElement} root */
+export function mount(root) {
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.id = "tip";
+  tip.setAttribute("role", "tooltip");
+  tip.hidden = true;
+  document.body.append(tip);
+
+  /** @type {Set<string>} */
+  const seen = new Set();
+  for (const term of root.querySelectorAll("abbr[title]")) {
+    if (!(term instanceof HTMLElement) || term.closest("a, button, summary, label") || seen.has(term.title)) continue;
+    seen.add(term.title);
+    term.tabIndex = 0;
+  }
+
+  root.addEventListener("focusin", (event) => show(tip, termOf(event)));
+  root.addEventListener("focusout", () => show(tip, null));
+  root.addEventListener("click", (event) => show(tip, termOf(event)));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") show(tip, null);
+  });
+  window.addEventListener("resize", () => show(tip, null));
+}
+
+/** @param {Event} event */
+function termOf(event) {
+  const term = event.target instanceof Element ? event.target.closest("abbr[title]") : null;
+  return term instanceof HTMLElement && !term.closest("a, button, summary, label") ? term : null;
+}
+
+/** Show the explanation of a word below it, or none.
+ * @param {HTMLElement} tip
+ * @param {HTMLElement | null} term */
+function show(tip, term) {
+  tip.hidden = term === null;
+  if (term === null) return;
+  tip.textContent = term.title;
+  const box = term.getBoundingClientRect();
+  const width = Math.min(320, document.documentElement.clientWidth - 24);
+  tip.style.width = `${width}px`;
+  tip.style.left = `${Math.max(12, Math.min(box.left, document.documentElement.clientWidth - width - 12)) + window.scrollX}px`;
+  tip.style.top = `${box.bottom + 6 + window.scrollY}px`;
+}
