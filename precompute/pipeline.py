@@ -22,6 +22,7 @@ from PIL import Image
 from precompute.activations.checkpoint import keep_state, restore_state
 from precompute.activations.collect import BATCH_SIZE, Batch, begin_observations, observe
 from precompute.activations.observation import LayerObservation, sources_repeat
+from precompute.counted import Counts
 from precompute.domain import BlobData, StimulusRef
 from precompute.executors.local import Job, LocalExecutor
 from precompute.executors.process import tune_process
@@ -77,9 +78,12 @@ def build(options: BuildOptions) -> BuildReport:
         writer.blobs.remove_temporaries()
         run = _Run(plan, writer)
         run.store_stimuli()
+        run.counts.begin(plan.source.id, plan.adapter.preprocessing.input_key, options.num_workers)
         run.look_at_stimuli()
         run.do_layers()
+        run.counts.count()
         run.do_units()
+        run.counts.count()
         writer.update(schema.run, {"id": plan.run_id}, {"finished_at": utc_now()})
         return run.report()
     finally:
@@ -96,6 +100,7 @@ class _Run:
         self.layer_names = {number: name for name, number in plan.layer_ids.items()}
         self.num_done = 0
         self.failed: list[str] = []
+        self.counts = Counts(writer, plan.model_id)
 
     def report(self) -> BuildReport:
         """Return how it ended."""
@@ -359,6 +364,7 @@ class _Run:
                 for row in group:
                     self._store_unit(row, job, outcome.results, outcome.error, outcome.seconds / len(group))
                 stage.advance(len(group))
+                self.counts.count_if_due()
         finally:
             executor.close()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.bench.synthetic_atlas import picture
+from precompute.counted import Counts
 from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
@@ -80,6 +81,8 @@ def make_fixture_atlas(folder: Path) -> Path:
     _write_images(writer, generator)
     for number, model_id in enumerate(MODELS):
         _Model(writer, number, model_id, generator, LAYERS).write()
+    for model_id in MODELS:
+        Counts(writer, model_id).begin("data-fixture", "input-fixture", 1)
     writer.set_progress(MODELS[0], "feature_visualization", 60, 84, 2.5)
     writer.close()
     write_circuits(folder)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sqlalchemy import Column, ColumnElement, Connection, Table, literal, select
 
+from precompute.counted import Counts
 from precompute.domain import BlobData, Placement
 from precompute.store import schema
 from precompute.store.engine import open_writer
@@ -94,6 +95,9 @@ def make_synthetic_atlas(folder: Path, images: Path | None = None, *, num_copies
     connection = sqlite3.connect(folder / "atlas.db")
     connection.execute("ANALYZE")
     connection.close()
+    writer = AtlasWriter(folder)
+    Counts(writer, "synthetic").begin("data", "in", 2)
+    writer.close()
     return num_copies * sum(layer[1] for layer in layers)
 
 

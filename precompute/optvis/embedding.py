@@ -1,28 +1,17 @@
-"""What an image looks like, in numbers that no network had a part in: orientations, scales, and colours.
+"""The description of images in `precompute.appearance`, with torch: many images at a time, on any device.
 
-The judge of a picture must not be the network that the picture was made for, and this one needs no weights of any other:
-energies of a bank of oriented filters at several scales, and how colourful each scale is. Brightness and contrast are taken
-out, since a visualization has more of both than a photograph.
-
-Paper: Portilla and Simoncelli, "A Parametric Texture Model Based on Joint Statistics of Complex Wavelet Coefficients", IJCV
-2000, for describing textures by such energies; ours are a small subset.
+The definition, its constants and its filters are there; a test holds the two to each other.
 """
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-SIDE_PX = 64
-NUM_SCALES, NUM_ORIENTATIONS = 4, 6
-HIGHEST = 0.35
-"""Middle frequency of the finest scale, in cycles per pixel; each further scale is an octave lower."""
-LUMINANCE = (0.299, 0.587, 0.114)
-SMALLEST = 1e-4
+from precompute.appearance import LUMINANCE, NUM_SCALES, SIDE_PX, SMALLEST, filter_bank
 
 
 def embed(images: Tensor) -> Tensor:
@@ -49,15 +38,4 @@ def embed(images: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _bank() -> Tensor:
-    """Return squared log-Gabor filters `[scale * orientation, row frequency, column frequency]`."""
-    rows = torch.fft.fftfreq(SIDE_PX)[:, None]
-    columns = torch.fft.fftfreq(SIDE_PX)[None, :]
-    radius = torch.sqrt(rows**2 + columns**2).clamp(min=1e-6)
-    angle = torch.atan2(rows.expand(SIDE_PX, SIDE_PX), columns.expand(SIDE_PX, SIDE_PX))
-    filters = []
-    for scale in range(NUM_SCALES):
-        radial = torch.exp(-(torch.log2(radius / (HIGHEST / 2**scale)) ** 2) / (2 * 0.5**2))
-        for orientation in range(NUM_ORIENTATIONS):
-            away = torch.cos(2 * (angle - math.pi * orientation / NUM_ORIENTATIONS))
-            filters.append((radial * torch.exp(3.0 * (away - 1))) ** 2)
-    return torch.stack(filters)
+    return torch.from_numpy(filter_bank()).float()

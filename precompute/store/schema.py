@@ -13,6 +13,14 @@
     blob                                  every file of the store: sha256, extension, size
     meta                                  schema version and revision (grows with every change; the base of every ETag)
 
+Counted from the above by a build, so that no page has to (`precompute.store.counting`, `indexing`, `looks`); an atlas of an older
+version has none of it until the next build:
+
+    model_count, unit_column              every metric of all units of a model as one array, in the order of `model_count`
+    metric_count, facet_count             histograms of metrics and numbers of units, per layer and per model
+    search_entry (and search_word)        names that a search finds, and the full-text index of their words
+    dataset_look                          what each image looks like (`precompute.appearance`)
+
 Everything about a unit is keyed by `(layer_id, unit_index)`. No table has a column for one technique.
 
 Payloads of artifacts, by kind:
@@ -39,6 +47,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -251,4 +260,76 @@ progress = Table(
     Column("seconds_left", Float),
     Column("updated_at", Float, nullable=False),  # Unix time: a row that no longer moves belongs to a build that stopped
     Column("process_id", Integer, nullable=False),
+)
+
+WHOLE_MODEL = -1
+"""The layer of a count that is about all layers of a model."""
+
+model_count = Table(
+    "model_count",
+    metadata,
+    _reference("model_id", "model.id", primary_key=True),
+    Column("stamp", String, nullable=False),  # changes with every count
+    Column("counted_at", String, nullable=False),
+    Column("layers", JSON, nullable=False),  # [[layer id, number of units]] in the order of execution: the order of the arrays
+)
+
+unit_column = Table(
+    "unit_column",
+    metadata,
+    _reference("model_id", "model.id", nullable=False),
+    Column("name", String, nullable=False),  # a metric: float64, not a number where missing; `facet=value`: bits; `looks`: float32
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("model_id", "name"),
+)
+
+metric_count = Table(
+    "metric_count",
+    metadata,
+    _reference("model_id", "model.id", nullable=False),
+    Column("layer_id", Integer, nullable=False),  # or WHOLE_MODEL
+    Column("metric", String, nullable=False),
+    Column("num_units", Integer, nullable=False),  # with a value
+    Column("scale", String, nullable=False),  # linear; or stretched: each bin away from the median is wider than the one before
+    Column("edges", JSON, nullable=False),
+    Column("counts", JSON, nullable=False),
+    PrimaryKeyConstraint("model_id", "layer_id", "metric"),
+)
+
+facet_count = Table(
+    "facet_count",
+    metadata,
+    _reference("model_id", "model.id", nullable=False),
+    Column("layer_id", Integer, nullable=False),  # or WHOLE_MODEL
+    Column("facet", String, nullable=False),  # visualization, status, flag
+    Column("value", String, nullable=False),
+    Column("num_units", Integer, nullable=False),
+    PrimaryKeyConstraint("model_id", "layer_id", "facet", "value"),
+)
+
+search_entry = Table(
+    "search_entry",
+    metadata,
+    Column("id", Integer, primary_key=True),  # kind * 2^32 + place: the words of one kind are a range of rows
+    Column("title", String, nullable=False),
+    Column("folded", String, nullable=False),  # the title in small letters, without diacritics
+    Column("model_id", String),
+    Column("layer_id", Integer),
+    Column("unit_index", Integer),
+    Column("stimulus_id", Integer),
+    Column("num_images", Integer),
+    Index("search_entry_by_name", "folded"),
+)
+
+dataset_look = Table(
+    "dataset_look",
+    metadata,
+    _reference("dataset_id", "dataset.id", nullable=False),
+    Column("input_key", String, nullable=False),
+    Column("version", String, nullable=False),  # of the description
+    Column("mean", JSON, nullable=False),  # of each number over the images, and its standard deviation
+    Column("std", JSON, nullable=False),
+    Column("stimuli", LargeBinary, nullable=False),  # stimulus indices, int32
+    Column("data", LargeBinary, nullable=False),  # [image, number], float32, (value - mean) / std
+    PrimaryKeyConstraint("dataset_id", "input_key"),
 )

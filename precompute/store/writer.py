@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +167,10 @@ class AtlasWriter:
         """Return a layer id that is not taken."""
         with self.engine.connect() as connection:
             return int(connection.execute(select(func.coalesce(func.max(schema.layer.c.id), 0))).scalar_one()) + 1
+
+    def changing(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that moves the atlas's revision on."""
+        return self._transaction()
 
     def _transaction(self, *, is_change: bool = True) -> _Transaction:
         return _Transaction(self, is_change=is_change)

@@ -1,0 +1,184 @@
+"""What a build counts so that no page has to: arrays of all metrics of a model, their histograms, and numbers of units.
+
+A model is counted whole: about half a second for 21,008 units. A build does it after each of its stages, and once a minute
+while pictures are made; pages say when.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, func, insert, select
+
+from precompute.store import schema
+from precompute.store.looks import NUM_EXAMPLES, LooksRecord, read_looks
+from precompute.store.writer import AtlasWriter, utc_now
+
+NUM_BINS = 40
+LOOKS = "looks"
+_STRETCH_BEYOND = 8.0
+"""A range this many times wider than its middle nine tenths has its bins stretched."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How many values lie between each two of some edges, the last edge included."""
+
+    scale: str
+    edges: list[float]
+    counts: list[int]
+
+
+def bins_of(values: NDArray[np.float64]) -> Bins | None:
+    """Return a histogram of the values that are numbers, or None where there are none.
+
+    Where most values are close together and a few far away, the edges are stretched around the median, so that each bin
+    away from it is wider than the one before: a slider that moves from edge to edge can then still tell most units apart.
+    """
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None
+    low, near_low, quarter, middle, three, near_high, high = np.quantile(known, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]).tolist()
+    if low == high:
+        return Bins("linear", [low, high], [int(known.size)])
+    spread = (three - quarter) / 2 or (near_high - near_low) / 2
+    if not spread or high - low <= _STRETCH_BEYOND * (near_high - near_low):
+        scale, edges = "linear", np.linspace(low, high, NUM_BINS + 1)
+    else:
+        ends = np.arcsinh((np.array([low, high]) - middle) / spread)
+        scale, edges = "stretched", middle + spread * np.sinh(np.linspace(*ends, NUM_BINS + 1))
+        edges[0], edges[-1] = low, high
+    edges = np.unique(edges)
+    return Bins(scale, edges.tolist(), np.histogram(known, edges)[0].tolist())
+
+
+@dataclass
+class _Count:
+    """A model as it is counted."""
+
+    layers: list[tuple[int, int]]
+    metrics: dict[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
+    facets: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict[tuple[str, str], NDArray[np.bool_]])
+
+    @property
+    def num_units(self) -> int:
+        return sum(number for _, number in self.layers)
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Yield each layer with its part of the arrays, then the whole model."""
+        start = 0
+        for layer, number in self.layers:
+            yield layer, slice(start, start + number)
+            start += number
+        yield schema.WHOLE_MODEL, slice(0, start)
+
+    def metric(self, name: str) -> NDArray[np.float64]:
+        """Return the array of a metric, new where it has not been met."""
+        return self.metrics.setdefault(name, np.full(self.num_units, np.nan))
+
+    def facet(self, name: str, value: str) -> NDArray[np.bool_]:
+        """Return which units have a value of a facet, new where it has not been met."""
+        return self.facets.setdefault((name, value), np.zeros(self.num_units, dtype=bool))
+
+
+def count_model(writer: AtlasWriter, model_id: str) -> None:
+    """Count everything about a model again, in one transaction."""
+    with writer.engine.connect() as connection:
+        layer = schema.layer.c
+        rows = connection.execute(
+            select(layer.id, layer.num_units).where(layer.model_id == model_id).order_by(layer.position, layer.id)
+        )
+        found = _Count([(int(row.id), int(row.num_units)) for row in rows])
+        model = connection.execute(select(schema.model).where(schema.model.c.id == model_id)).mappings().one()
+        looks = read_looks(connection, model["dataset_id"], model["input_key"])
+        for number, part in list(found.parts())[:-1]:
+            _read_metrics(connection, found, number, part)
+            _read_pictures(connection, found, number, part)
+        columns = _columns(found)
+        if looks is not None:
+            columns[LOOKS] = _read_looks_of_units(connection, found, looks).tobytes()
+    tables: dict[Any, list[dict[str, Any]]] = {
+        schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
+        schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
+        schema.metric_count: list(_metric_counts(found)),
+        schema.facet_count: list(_facet_counts(found)),
+    }
+    with writer.changing() as connection:
+        for table, new in tables.items():
+            connection.execute(delete(table).where(table.c.model_id == model_id))
+            if new:
+                connection.execute(insert(table), [{"model_id": model_id, **row} for row in new])
+
+
+def _read_metrics(connection: Connection, found: _Count, layer: int, part: slice) -> None:
+    table = schema.unit_metric.c
+    query = select(table.metric, table.unit_index, table.value).where(table.layer_id == layer, table.value.is_not(None))
+    values: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for metric, unit, value in connection.execute(query).tuples():
+        values[metric].append((unit, value))
+    for metric, pairs in values.items():
+        units, numbers = zip(*pairs, strict=True)
+        found.metric(metric)[part][list(units)] = numbers
+
+
+def _read_pictures(connection: Connection, found: _Count, layer: int, part: slice) -> None:
+    table = schema.artifact.c
+    query = select(
+        table.unit_index, func.json_extract(table.payload, "$.status"), func.json_extract(table.payload, "$.flags")
+    ).where(table.layer_id == layer, table.unit_index >= 0, table.kind == "visualization")
+    for unit, status, flags in connection.execute(query).tuples():
+        found.facet("visualization", "yes")[part][unit] = True
+        if status:
+            found.facet("status", status)[part][unit] = True
+        for flag in _listed(flags):
+            found.facet("flag", flag)[part][unit] = True
+
+
+def _listed(flags: str | None) -> Sequence[str]:
+    return json.loads(flags) if flags and flags != "[]" else ()
+
+
+def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> NDArray[np.float32]:
+    """Return the mean look of the strongest examples of each unit, `[unit, number]`; not a number where it has none."""
+    total = np.full((found.num_units, looks.values.shape[1]), np.nan, dtype=np.float32)
+    table = schema.top_stimulus.c
+    for layer, part in list(found.parts())[:-1]:
+        query = select(table.unit_index, table.stimulus_index).where(table.layer_id == layer, table.rank < NUM_EXAMPLES)
+        pairs = np.array(connection.execute(query).tuples().all(), dtype=np.int64).reshape(-1, 2)
+        places = looks.places(pairs[:, 1])
+        units, places = pairs[places >= 0, 0], places[places >= 0]
+        sums = np.zeros((part.stop - part.start, looks.values.shape[1]))
+        np.add.at(sums, units, looks.values[places])
+        numbers = np.bincount(units, minlength=part.stop - part.start)
+        has = numbers > 0
+        total[part][has] = sums[has] / numbers[has, None]
+    return total
+
+
+def _columns(found: _Count) -> dict[str, bytes]:
+    metrics = {name: values.astype("<f8").tobytes() for name, values in found.metrics.items()}
+    return metrics | {f"{facet}={value}": np.packbits(has).tobytes() for (facet, value), has in found.facets.items()}
+
+
+def _metric_counts(found: _Count) -> Iterator[Mapping[str, Any]]:
+    for name, values in found.metrics.items():
+        for layer, part in found.parts():
+            bins = bins_of(values[part])
+            if bins is not None:
+                about = {"layer_id": layer, "metric": name, "num_units": sum(bins.counts)}
+                yield about | {"scale": bins.scale, "edges": bins.edges, "counts": bins.counts}
+
+
+def _facet_counts(found: _Count) -> Iterator[Mapping[str, Any]]:
+    for (facet, value), has in found.facets.items():
+        for layer, part in found.parts():
+            number = int(np.count_nonzero(has[part]))
+            if number:
+                yield {"layer_id": layer, "facet": facet, "value": value, "num_units": number}
