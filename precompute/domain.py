@@ -21,6 +21,12 @@ Objective = Literal["channel", "neuron"]
 
 FILTERS = "filters"
 """Kind of the artifact that holds the weights of a layer on the pixels of the image."""
+PROFILE, PROFILE_IMAGES, LABEL_RESPONSES = "profile", "profile_images", "label_responses"
+"""Kinds of what a layer's units answer to images, to which images, and to labels."""
+SIMILAR, LAYOUT = "similar_units", "layout"
+"""Kinds of the nearest units of every unit of a layer, and of their places on its map."""
+EXAMPLE_MAPS, EXAMPLE_SCALES = "example_maps", "example_scales"
+"""Kinds of the activation maps of the examples of a layer's units, and of the activation that 255 means in each unit's."""
 
 UNIT_KINDS: tuple[str, ...] = get_args(UnitKind)
 VISUALIZATION_STATUSES: tuple[str, ...] = get_args(VisualizationStatus)

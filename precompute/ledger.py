@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.activations.collect import BATCH_SIZE
-from precompute.domain import LayerSpec
+from precompute.domain import PROFILE, LayerSpec
 from precompute.errors import UsageError
 from precompute.models.base import ModelAdapter
 from precompute.planning import Plan, code_version
@@ -188,7 +188,11 @@ def _relate_layers(plan: Plan, writer: AtlasWriter) -> None:
     ]
     writer.insert_missing(schema.layer_link, rows)
     for name, technique in plan.techniques.items():
-        if technique.relates_layers:
+        if technique.relates_every_layer:
+            profiled = {row["layer_id"] for row in writer.rows(schema.artifact, schema.artifact.c.kind == PROFILE)}
+            known = names | {layer for layer, row in plan.layer_ids.items() if row in profiled}
+            plan.items[name] = [item for item in technique.plan(context) if item.layer in known]
+        elif technique.relates_layers:
             items = technique.plan(context)
             plan.items[name] = [item for item in items if item.layer in names or names.intersection(links[item.layer])]
             _do_again(plan, writer, name)

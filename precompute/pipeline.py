@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,24 @@ from PIL import Image
 
 from precompute.activations.checkpoint import keep_state, restore_state
 from precompute.activations.collect import BATCH_SIZE, Batch, begin_observations, observe
+from precompute.activations.example_maps import look_at
 from precompute.activations.observation import LayerObservation, sources_repeat
 from precompute.counted import Counts
-from precompute.domain import BlobData, StimulusRef
-from precompute.executors.local import Job, LocalExecutor
+from precompute.domain import BlobData, LayerSpec, StimulusRef
+from precompute.executors.local import Job, LocalExecutor, groups_of
 from precompute.executors.process import tune_process
 from precompute.interest import order_of_interest, order_of_turns
 from precompute.ledger import write_plan
 from precompute.planning import BuildOptions, Plan, make_plan
 from precompute.progress import Stage
+from precompute.second_look import begin_maps, open_again, response_plan, stored_array, wanted_of
 from precompute.stimuli.base import UnusableImage
 from precompute.store import schema
 from precompute.store.blobs import disk_error
 from precompute.store.pixels import StoredPixels
 from precompute.store.writer import AtlasWriter, utc_now
 from precompute.stored import stored_metrics, stored_references
-from precompute.techniques.base import Quality, WorkItem
+from precompute.techniques.base import Quality, Technique, WorkItem
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 STIMULI_PER_TRANSACTION = 64
@@ -80,6 +83,7 @@ def build(options: BuildOptions) -> BuildReport:
         run.store_stimuli()
         run.counts.begin(plan.source.id, plan.adapter.preprocessing.input_key, options.num_workers)
         run.look_at_stimuli()
+        run.look_at_examples()
         run.do_layers()
         run.counts.count()
         run.do_units()
@@ -98,14 +102,13 @@ class _Run:
         self.plan = plan
         self.writer = writer
         self.layer_names = {number: name for name, number in plan.layer_ids.items()}
-        self.num_done = 0
-        self.failed: list[str] = []
+        self.num_done, self.failed = 0, list[str]()
         self.counts = Counts(writer, plan.model_id)
 
     def report(self) -> BuildReport:
         """Return how it ended."""
-        left_out = tuple(self.plan.adapter.left_out)
-        return BuildReport(self.num_done, self.failed, self.plan.num_images, len(self.plan.source.skipped()), left_out)
+        num_skipped = len(self.plan.source.skipped())
+        return BuildReport(self.num_done, self.failed, self.plan.num_images, num_skipped, tuple(self.plan.adapter.left_out))
 
     def stage(self, title: str, total: int, unit: str, num_done: int = 0) -> Stage:
         """Begin a long step, shown here and on the page of the model."""
@@ -198,16 +201,13 @@ class _Run:
 
     def look_at_stimuli(self) -> None:
         """Run the pass for the layers that need it, and finish the tasks that were waiting for it."""
-        tasks = [row for name, technique in self.plan.techniques.items() if technique.needs_pass for row in self.todo(name)]
-        layers = [layer for layer in self.plan.layers if any(row["layer_id"] == self.plan.layer_ids[layer.name] for row in tasks)]
+        tasks, layers = self._waiting(lambda technique: technique.needs_pass)
         if not layers:
             return
         refs = self._in_order_of_source()
-        repeats = sources_repeat([ref.source for ref in refs])
-        options = self.plan.options
-        observations = begin_observations(
-            self.plan.adapter, layers, [ref.index for ref in refs], options.seed, has_repeated_sources=repeats
-        )
+        repeats, about = sources_repeat([ref.source for ref in refs]), response_plan(self.plan)
+        given = (self.plan.adapter, layers, [ref.index for ref in refs], self.plan.options.seed)
+        observations = begin_observations(*given, has_repeated_sources=repeats, responses=about)
         self._stream(observations, refs)
         stage = self.stage("Storing statistics and examples", len(tasks), "layer")
         for row in sorted(tasks, key=lambda row: (row["layer_id"], row["technique"])):
@@ -215,6 +215,26 @@ class _Run:
             stage.advance()
         stage.close()
         self._checkpoint.unlink(missing_ok=True)
+
+    def look_at_examples(self) -> None:
+        """Run the network once more over the images that are examples, for what needs their activation maps."""
+        tasks, layers = self._waiting(lambda technique: technique.needs_examples)
+        if not layers:
+            return
+        maps = begin_maps(self.plan, self.writer, layers)
+        refs = wanted_of(maps, self._in_order_of_source())
+        stage = self.stage("Looking at examples again", len(refs), "image")
+        for count in look_at(self.plan.adapter, maps, self._batches(refs), num_workers=self.plan.options.num_workers):
+            stage.advance(count)
+        stage.close()
+        for row in sorted(tasks, key=lambda row: row["layer_id"]):
+            self._do_layer_task(row, maps)
+
+    def _waiting(self, does: Callable[[Technique], bool]) -> tuple[list[dict[str, Any]], list[LayerSpec]]:
+        """Return the tasks to do of some techniques, and their layers."""
+        tasks = [row for name, technique in self.plan.techniques.items() if does(technique) for row in self.todo(name)]
+        rows = {row["layer_id"] for row in tasks}
+        return tasks, [layer for layer in self.plan.layers if self.plan.layer_ids[layer.name] in rows]
 
     @property
     def _checkpoint(self) -> Path:
@@ -300,9 +320,12 @@ class _Run:
         names = [
             name
             for name, technique in self.plan.techniques.items()
-            if not technique.needs_pass and any(not item.is_per_unit for item in self.plan.items[name])
+            if not (technique.needs_pass or technique.needs_examples)
+            and any(not item.is_per_unit for item in self.plan.items[name])
         ]
         for name in names:
+            if self.plan.techniques[name].relates_every_layer:
+                open_again(self.plan, self.writer, name)
             rows = self.todo(name)
             if rows:
                 stage = self.stage(self.plan.techniques[name].title, len(rows), "layer")
@@ -311,14 +334,18 @@ class _Run:
                     stage.advance()
                 stage.close()
 
-    def _do_layer_task(self, row: dict[str, Any], observations: Mapping[str, LayerObservation]) -> None:
+    def _do_layer_task(self, row: dict[str, Any], observations: Mapping[str, object]) -> None:
         technique = self.plan.techniques[row["technique"]]
         layer = self.layer_names[row["layer_id"]]
         item = next(item for item in self.plan.items[row["technique"]] if item.layer == layer and item.variant == row["variant"])
         start = time.monotonic()
         try:
-            layers = self.plan.known_layers if technique.relates_layers else self.plan.layers
-            results = list(technique.compute(self.plan.context(observations=observations, layers=layers), item))
+            relates = technique.relates_layers or technique.relates_every_layer
+            layers = self.plan.known_layers if relates else self.plan.layers
+            context = self.plan.context(
+                observations=observations, layers=layers, read_array=partial(stored_array, self.plan, self.writer)
+            )
+            results = list(technique.compute(context, item))
         except Exception as error:  # one layer must not end a build of hours; the ledger keeps the words
             self.writer.fail_task(row, f"{type(error).__name__}: {error}")
             self.failed.append(f"{technique.name} of {layer}: {error}")
@@ -343,7 +370,7 @@ class _Run:
     def _do_unit_tasks(self, technique: str, rows: list[dict[str, Any]], stage: Stage) -> None:
         options = self.plan.options
         items = {(item.layer, item.variant): item for item in self.plan.items[technique]}
-        groups = list(_groups(rows, UNITS_PER_JOB[options.quality]))
+        groups = list(groups_of(rows, UNITS_PER_JOB[options.quality]))
         waiting: dict[int, list[dict[str, Any]]] = {}
 
         def jobs() -> Iterator[Job]:
@@ -379,16 +406,3 @@ class _Run:
 
     def _metrics(self, layer: str) -> dict[str, np.ndarray]:
         return stored_metrics(self.writer, self.plan.layer_ids[layer], self.plan.adapter.layer(layer).num_units)
-
-
-def _groups(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Cut tasks in order of priority into jobs of units of one layer and variant."""
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        is_same = group and (row["layer_id"], row["variant"]) == (group[0]["layer_id"], group[0]["variant"])
-        if group and (not is_same or len(group) == size):
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group

@@ -14,7 +14,7 @@ import numpy as np
 from precompute.activations.observation import LayerObservation
 from precompute.activations.ranking import CappedRanking
 
-_NOT_KEPT = {"spec", "reading", "sample"}  # made again from the model and the seed
+_NOT_KEPT = {"spec", "reading", "sample", "plan"}  # made again from the model and the seed
 
 
 def keep_state(observations: Mapping[str, LayerObservation], build: str, num_done: int) -> bytes:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from precompute.activations.observation import MAX_PER_SOURCE, LayerObservation, Sample
+from precompute.activations.responses import ResponsePlan
 from precompute.activations.summary import BatchSummary, Known, summarise
 from precompute.domain import LayerSpec
 from precompute.errors import UsageError
@@ -45,7 +46,13 @@ class Batch:
 
 
 def begin_observations(
-    adapter: ModelAdapter, layers: Sequence[LayerSpec], stimuli: Sequence[int], seed: int, *, has_repeated_sources: bool
+    adapter: ModelAdapter,
+    layers: Sequence[LayerSpec],
+    stimuli: Sequence[int],
+    seed: int,
+    *,
+    has_repeated_sources: bool,
+    responses: ResponsePlan | None = None,
 ) -> dict[str, LayerObservation]:
     """Return an empty observation for each layer.
 
@@ -55,10 +62,13 @@ def begin_observations(
         stimuli: Which will come: the sample is drawn beforehand.
         seed: Of the sample.
         has_repeated_sources: Whether several stimuli come from one photograph.
+        responses: Which images enter the profiles, and their labels; None for neither.
     """
     sample = Sample.draw(stimuli, seed)
     limit = MAX_PER_SOURCE if has_repeated_sources else None
-    return {layer.name: LayerObservation.begin(layer, adapter.nonlinearity(layer.name), sample, limit) for layer in layers}
+    return {
+        layer.name: LayerObservation.begin(layer, adapter.nonlinearity(layer.name), sample, limit, responses) for layer in layers
+    }
 
 
 def observe(

@@ -12,6 +12,7 @@ from torch import Tensor
 from precompute.activations.histogram import Histogram
 from precompute.activations.moments import Moments
 from precompute.activations.ranking import CappedRanking, Ranking
+from precompute.activations.responses import ResponsePlan, Responses
 from precompute.activations.summary import BatchSummary, Known, Reading
 from precompute.domain import LayerSpec, stable_hash
 
@@ -78,6 +79,7 @@ class LayerObservation:
         num_images: Seen so far.
         top, bottom: The lists.
         sample_key, sample_position: `[unit, place]` of the sampled images.
+        responses: Mean activations by image and by label.
         moments, histogram, num_active, lowest: As in a batch, over all images; `num_active` is zero where the histogram tells.
         extremes: float32 `[unit]` by name: `channel_mean_max`, `channel_mean_min`, `centre_max`, `centre_min`.
     """
@@ -91,6 +93,7 @@ class LayerObservation:
     sample_position: np.ndarray
     moments: Moments
     histogram: Histogram
+    responses: Responses
     num_active: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     lowest: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     extremes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -98,7 +101,12 @@ class LayerObservation:
 
     @classmethod
     def begin(
-        cls, spec: LayerSpec, function: Callable[[Tensor], Tensor] | None, sample: Sample, max_per_source: int | None
+        cls,
+        spec: LayerSpec,
+        function: Callable[[Tensor], Tensor] | None,
+        sample: Sample,
+        max_per_source: int | None,
+        responses: ResponsePlan | None = None,
     ) -> LayerObservation:
         """Return the summary of no image."""
         units, size = spec.num_units, len(sample.members)
@@ -113,6 +121,7 @@ class LayerObservation:
             sample_position=np.zeros((units, size), dtype=np.int32),
             moments=Moments.empty(np.full(units, np.nan, dtype=np.float32)),
             histogram=Histogram.empty(units),
+            responses=Responses.begin(units, responses or ResponsePlan()),
             num_active=np.zeros(units, dtype=np.int64),
             lowest=infinite.copy(),
             extremes={
@@ -148,6 +157,7 @@ class LayerObservation:
             self.moments = Moments.empty(summary.moments.pivot)
         self.moments.add(summary.moments)
         self.histogram.add(summary.histogram)
+        self.responses.add(summary.activation_mean, stimuli)
         if summary.num_active is not None:
             self.num_active = self.num_active + summary.num_active
         self.lowest = np.minimum(self.lowest, summary.low.min(axis=0))

@@ -46,6 +46,7 @@ class BatchSummary:
         moments: Of the activation over all images and positions.
         histogram: Of the pre-activation over all images and positions.
         num_active: int64 `[unit]`, positions where the activation is above zero; None where the histogram tells.
+        activation_mean: float32, the mean activation over positions.
     """
 
     key: np.ndarray
@@ -57,6 +58,7 @@ class BatchSummary:
     moments: Moments
     histogram: Histogram
     num_active: np.ndarray | None
+    activation_mean: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
             largest[some], position[some] = best.values.numpy(), best.indices.numpy()
         if activation is not None and num_active is not None:
             num_active += (activation > 0).sum((0, 1)).numpy()
-    key = _key(high, moments.pivot + activity / positions, reading) if reading.is_monotone else largest
+    mean = moments.pivot + activity / positions
+    key = _key(high, mean, reading) if reading.is_monotone else largest
     result = BatchSummary(
         key,
         low,
@@ -161,6 +164,7 @@ def summarise(tensor: Tensor, reading: Reading, known: Known) -> BatchSummary:
         moments,
         histogram,
         num_active,
+        mean.astype(np.float32),
     )
     if reading.is_monotone:
         find_positions(values, (key > known.high) | known.sample[:, None], high, high_start, position)

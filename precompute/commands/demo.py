@@ -15,7 +15,7 @@ from precompute.commands.serve import add_address, refuse_taken_port, serve
 
 SPEC = "timm:tf_efficientnet_lite0@pip"
 TEACHING_SPEC = "handcoded:curves"
-NUMBERS = "statistics,dataset_examples,weights"
+NUMBERS = "statistics,dataset_examples,activation_maps,weights,responses,similar_units"
 QUICK_LAYERS = ("conv_stem", "blocks.1.0.*", "blocks.3.1.*", "blocks.5.2.*")
 QUICK_UNITS = "0-7"
 

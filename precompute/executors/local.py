@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -110,6 +110,19 @@ class LocalExecutor:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
+
+
+def groups_of(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Cut tasks in order of priority into jobs, units of one layer and variant."""
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        is_same = group and (row["layer_id"], row["variant"]) == (group[0]["layer_id"], group[0]["variant"])
+        if group and (not is_same or len(group) == size):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 _adapter: Any = None

@@ -58,6 +58,7 @@ class Context:
             Empty where the technique does not need the pass.
         observations: For each layer, what the pass kept (a `LayerObservation`).
         photographs: The stimuli and the units' top examples, where they are built.
+        read_array: From layer and kind of an artifact about it to its array as it is stored, or None where there is none.
         read_picture: From layer, unit and place on the page to the pixels of a picture that is stored, or None.
     """
 
@@ -69,6 +70,7 @@ class Context:
     metrics: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     observations: Mapping[str, object] = field(default_factory=dict)
     photographs: Photographs | None = None
+    read_array: Callable[[str, str], np.ndarray | None] | None = None
     read_picture: Callable[[str, int, int], np.ndarray | None] | None = None
 
 
@@ -82,6 +84,9 @@ class Technique(ABC):
         summary: One sentence for a newcomer.
         needs_pass: Whether it reads what the pass over the stimuli kept.
         relates_layers: Whether its results are about pairs of layers; it is then shown all that the atlas has of the model.
+        relates_every_layer: Kind of its artifact that counts the layers it compared (`num_layers` of its payload), where its
+            results are about all layers of the model: they are made again when there are more. Empty for other techniques.
+        needs_examples: Whether it reads the activation maps of the units' examples, which a second look at the images makes.
         needs: Names of techniques whose results it reads; they are built too.
     """
 
@@ -91,6 +96,8 @@ class Technique(ABC):
     summary: ClassVar[str]
     needs_pass: ClassVar[bool] = False
     relates_layers: ClassVar[bool] = False
+    relates_every_layer: ClassVar[str] = ""
+    needs_examples: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
 
     def better_variant(self, variant: str) -> str | None:
