@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ class AtlasDoor:
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
         self.users = UserDb(settings.atlas)
+        self._database = str(database_path(settings.atlas))
         self._reader: AtlasReader | None = None
         self._lock = threading.Lock()
 
@@ -42,10 +44,7 @@ class AtlasDoor:
         Raises:
             AtlasError: There is no atlas yet, or it cannot be read.
         """
-        try:
-            file_id = database_path(self.settings.atlas).stat().st_ino
-        except OSError:
-            file_id = None
+        file_id = self._file_id()
         found = self._reader
         if found is not None and found.file_id == file_id:
             return found
@@ -56,6 +55,17 @@ class AtlasDoor:
                     self._reader = None
                 self._reader = AtlasReader(self.settings.atlas)
             return self._reader
+
+    def current_reader(self) -> AtlasReader | None:
+        """Return the reader of the atlas where it is open already, else None; this never waits."""
+        found = self._reader
+        return found if found is not None and found.file_id == self._file_id() else None
+
+    def _file_id(self) -> int | None:
+        try:
+            return os.stat(self._database).st_ino
+        except OSError:
+            return None
 
 
 @dataclass

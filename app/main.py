@@ -18,6 +18,7 @@ from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.pages.random import random_routes
 from app.query import Query
+from app.ready import Answer, ReadyAnswers, is_known_tag, takes_gzip, target_of
 from app.settings import AppSettings
 from app.static_files import StaticFolder
 from app.templating import Templates, app_version
@@ -42,6 +43,7 @@ _EMBED_HEADERS = [
     for name, value in _RAW_HEADERS
     if name != b"x-frame-options"
 ]
+_READS = ("GET", "HEAD")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -57,13 +59,15 @@ _PROBLEM = {
 
 
 class Envelope:
-    """Compresses text, and puts the security headers on every answer.
+    """Gives answers that are ready, compresses text, and puts the security headers on every answer.
 
     Args:
-        app: What answers.
+        app: What answers where nothing is ready.
+        ready: The answers that are.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, ready: ReadyAnswers) -> None:
+        self._ready = ready
         self._plain = app
         self._compressing = GZipMiddleware(app, minimum_size=500, compresslevel=5)
 
@@ -74,6 +78,11 @@ class Envelope:
             return
 
         headers = _EMBED_HEADERS if _is_embed(scope) else _RAW_HEADERS
+        if scope["method"] in _READS:
+            answer = self._ready.find(target_of(scope), packed=takes_gzip(scope["headers"]))
+            if answer is not None:
+                await _send(answer, scope, send, headers)
+                return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -82,6 +91,16 @@ class Envelope:
 
         is_picture = scope["path"].startswith("/media/")
         await (self._plain if is_picture else self._compressing)(scope, receive, send_with_headers)
+
+
+async def _send(answer: Answer, scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    is_known = any(
+        name == b"if-none-match" and is_known_tag(value.decode("latin-1"), answer.headers["ETag"])
+        for name, value in scope["headers"]
+    )
+    status, own, body = (304, answer.known_headers, b"") if is_known else (200, answer.raw_headers, answer.body)
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _is_embed(scope: Scope) -> bool:
@@ -106,8 +125,9 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
-    app.include_router(serve_pages(pages, door, templates))
-    app.add_middleware(Envelope)
+    ready = ReadyAnswers(door, templates.version)
+    app.include_router(serve_pages(pages, door, templates, ready))
+    app.add_middleware(Envelope, ready=ready)
     return app
 
 

@@ -14,7 +14,7 @@ from app.parts import visualizations
 from app.parts.routes import read_way
 from app.pictures import compose, thumbs
 from app.pictures.filters import filters_of
-from app.pictures.kept import KeptPictures
+from app.pictures.kept import KeptFiles
 from app.query import Parameter, Query, finite_number
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
@@ -45,7 +45,7 @@ class Media:
 
     def __init__(self, door: AtlasDoor) -> None:
         self._door = door
-        self._kept_pictures = KeptPictures(door.settings.atlas / "cache", door.settings.max_composed_bytes)
+        self._kept_pictures = KeptFiles(door.settings.atlas / "cache", door.settings.max_composed_bytes)
 
     def router(self) -> APIRouter:
         """Return the routes of all files."""

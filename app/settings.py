@@ -15,6 +15,8 @@ class AppSettings:
         static: Folder of style sheets and scripts.
         templates: Folder of the page templates.
         max_composed_bytes: How much of the strips and sheets that were composed once is kept under `ATLAS/cache`; 0 for none.
+        max_kept_bytes: How much of the pages that were made once is kept under `ATLAS/cache/pages`; 0 for none.
+        max_ready_bytes: How much of them is kept in memory.
         write_token: Who knows it may write circuits and short links; None: nobody may.
     """
 
@@ -22,4 +24,6 @@ class AppSettings:
     static: Path = Path(__file__).resolve().parent.parent / "static"
     templates: Path = Path(__file__).resolve().parent.parent / "templates"
     max_composed_bytes: int = 4 << 30
+    max_kept_bytes: int = 1 << 30
+    max_ready_bytes: int = 128 << 20
     write_token: str | None = field(default=None, repr=False)

@@ -19,6 +19,10 @@ from app.parts import visualizations
 from app.settings import AppSettings
 from app.words import formats, glossary
 
+# What pages are made by: pages that another code made are not shown again.
+_APP = Path(__file__).resolve().parent
+_CODE = (_APP, *(_APP.parent / "precompute" / name for name in ("store", "circuits")))
+
 
 def app_version() -> str:
     """Return the version of unitscope that runs."""
@@ -37,7 +41,8 @@ class Templates:
 
     def __init__(self, settings: AppSettings) -> None:
         self.static_version = _hash_of(settings.static)
-        self.version = f"{app_version()}-{_hash_of(settings.templates)}-{self.static_version}"
+        code = "-".join(_hash_of(folder, "*.py") for folder in _CODE)
+        self.version = f"{app_version()}-{code}-{_hash_of(settings.templates)}-{self.static_version}"
         # Jinja does not say what its globals, filters and tests are.
         self._environment: Any = Environment(
             loader=FileSystemLoader(settings.templates),
@@ -79,9 +84,9 @@ class Templates:
         return self._environment.get_template(context.template).render(names)
 
 
-def _hash_of(folder: Path) -> str:
+def _hash_of(folder: Path, pattern: str = "*") -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob(pattern)):
         if path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())

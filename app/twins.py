@@ -14,6 +14,7 @@ from app import urls
 from app.contexts import Context
 from app.dependencies import AtlasDoor, Visit
 from app.query import Parameter, Query
+from app.ready import Answer, Basis, ReadyAnswers, is_known_tag, make_answer, takes_gzip
 from app.templating import Templates
 from precompute.errors import AtlasError
 
@@ -52,38 +53,77 @@ class Page:
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
 
-def serve_pages(pages: Sequence[Page], door: AtlasDoor, templates: Templates) -> APIRouter:
+def serve_pages(pages: Sequence[Page], door: AtlasDoor, templates: Templates, ready: ReadyAnswers) -> APIRouter:
     """Return the routes of all pages and twins."""
     router = APIRouter()
+    server = _Server(door, templates, ready)
     for page in pages:
-        _serve_html(router, page, door, templates)
+        _serve_html(router, page, server)
         if not page.is_fragment:
-            _serve_json(router, page, door, templates)
+            _serve_json(router, page, server)
     return router
 
 
-def _serve_html(router: APIRouter, page: Page, door: AtlasDoor, templates: Templates) -> None:
-    def html(request: Request) -> Response:
-        visit = _visit(page, door, request, is_api=False)
-        headers = _headers(page, visit, templates)
-        if not page.is_fragment:
-            headers["Link"] = f'<{urls.twin(visit.full_address)}>; rel="alternate"; type="application/json"'
+@dataclass(frozen=True)
+class _Server:
+    """What all pages are made with."""
+
+    door: AtlasDoor
+    templates: Templates
+    ready: ReadyAnswers
+
+    def answer(self, page: Page, visit: Visit, request: Request) -> Response:
+        """Answer one request, and keep the answer for the next."""
+        basis, wrong = self._basis(page)
+        etag = _etag(visit, self.templates, wrong if basis is None else basis.stamp)
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        twin = urls.twin(visit.full_address)
+        if visit.is_api:
+            headers["Link"] = f'<{visit.full_address}>; rel="alternate"; type="text/html"'
+        elif not page.is_fragment:
+            headers["Link"] = f'<{twin}>; rel="alternate"; type="application/json"'
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         context = page.build(visit)
-        return Response(templates.render(context, path=visit.address), 200, headers, "text/html; charset=utf-8")
+        if visit.is_api:
+            body, media_type = context.model_dump_json().encode(), "application/json"
+        else:
+            body, media_type = self.templates.render(context, path=visit.address).encode(), "text/html; charset=utf-8"
+        made = make_answer(basis or Basis(wrong, is_live=False, shows_people=False), headers, media_type, body)
+        if basis is not None:
+            self.ready.keep(request.scope, twin if visit.is_api else visit.full_address, made)
+        return _response(made, is_packed=takes_gzip(request.scope["headers"]), body=body)
+
+    def _basis(self, page: Page) -> tuple[Basis | None, str]:
+        """Return what a page depends on, or else why there is no atlas."""
+        try:
+            return self.ready.basis(is_live=page.is_live, shows_people=page.shows_people), ""
+        except AtlasError as error:
+            if page.needs_atlas:
+                raise
+            return None, str(error)
+
+
+def _response(made: Answer, *, is_packed: bool, body: bytes) -> Response:
+    headers = dict(made.headers)
+    if made.is_packed:
+        headers["Vary"] = "Accept-Encoding"
+        if is_packed:
+            headers["Content-Encoding"] = "gzip"
+            body = made.body
+    return Response(body, 200, headers, made.media_type)
+
+
+def _serve_html(router: APIRouter, page: Page, server: _Server) -> None:
+    def html(request: Request) -> Response:
+        return server.answer(page, _visit(page, server.door, request, is_api=False), request)
 
     router.add_api_route(page.path, html, methods=["GET", "HEAD"], name=page.name, include_in_schema=False)
 
 
-def _serve_json(router: APIRouter, page: Page, door: AtlasDoor, templates: Templates) -> None:
+def _serve_json(router: APIRouter, page: Page, server: _Server) -> None:
     def twin(request: Request) -> Response:
-        visit = _visit(page, door, request, is_api=True)
-        headers = _headers(page, visit, templates)
-        headers["Link"] = f'<{visit.full_address}>; rel="alternate"; type="text/html"'
-        if _is_known(request, headers):
-            return Response(status_code=304, headers=headers)
-        return Response(page.build(visit).model_dump_json(), 200, headers, "application/json")
+        return server.answer(page, _visit(page, server.door, request, is_api=True), request)
 
     path = urls.twin(page.path)
     name = f"{page.name}_twin"
@@ -112,26 +152,14 @@ def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Vi
     return Visit(door, path, query, address, urls.with_query(address, query.values), is_api)
 
 
-def _headers(page: Page, visit: Visit, templates: Templates) -> dict[str, str]:
-    """Return the headers of an answer; the ETag tells the atlas, what was asked, and the version of the app."""
-    try:
-        parts = [visit.revision, str(visit.door.settings.write_token is not None)]
-        if page.is_live:
-            parts.append(visit.reader.live_stamp())
-        if page.shows_people:
-            parts.append(visit.door.users.stamp())
-    except AtlasError as error:
-        if page.needs_atlas:
-            raise
-        parts = [str(error)]
-    parts += [visit.full_address, "json" if visit.is_api else "html", templates.version]
-    etag = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    return {"ETag": f'W/"{etag}"', "Cache-Control": "no-cache"}
+def _etag(visit: Visit, templates: Templates, stamp: str) -> str:
+    """Return the ETag of an answer: it tells the atlas, what was asked, and the version of the app."""
+    parts = [stamp, visit.full_address, "json" if visit.is_api else "html", templates.version]
+    return f'W/"{hashlib.sha256(chr(0).join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]}"'
 
 
 def _is_known(request: Request, headers: dict[str, str]) -> bool:
-    given = request.headers.get("if-none-match", "")
-    return headers["ETag"] in [tag.strip() for tag in given.split(",")]
+    return is_known_tag(request.headers.get("if-none-match", ""), headers["ETag"])
 
 
 def _responses(page: Page) -> dict[int | str, dict[str, Any]]:

@@ -9,8 +9,9 @@ from app import urls
 from app.contexts import LayerSummary, Links, ModelSummary, Progress, Stage, UnitSample
 from app.pictures.thumbs import thumbnails
 from precompute.store.best import best_pictured
-from precompute.store.reader import STALE_SECONDS, AtlasReader
+from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
+from precompute.store.written import STALE_SECONDS
 
 TECHNIQUES = ("statistics", "dataset_examples", "feature_visualization", "weights")
 

@@ -1,4 +1,4 @@
-"""Pictures that were composed once, kept under `ATLAS/cache` up to a limit; those that were not asked for longest go first."""
+"""Files that were made once, kept under `ATLAS/cache` up to a limit; those that were not asked for longest go first."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ SHARE_LEFT = 0.8
 """How much of the limit stays when room is made."""
 
 
-class KeptPictures:
+class KeptFiles:
     """A folder of files that can all be made again.
 
     Args:
         folder: Made when the first file is kept.
         max_bytes: Of all files together; 0 keeps none.
+        extension: Of their names.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, extension: str = "webp") -> None:
         self._folder = folder
+        self._extension = extension
         self._max_bytes = max_bytes
         self._num_bytes: int | None = None  # counted when the first file is kept
         self._lock = threading.Lock()
 
     def find(self, digest: str) -> Path | None:
-        """Return the file of a picture, or None where it is not kept."""
+        """Return the path of a file, or None where it is not kept."""
         path = self._path(digest)
         try:
             os.utime(path)
@@ -35,6 +37,19 @@ class KeptPictures:
         except OSError:  # a folder that can only be read
             return path if path.is_file() else None
         return path
+
+    def read(self, digest: str) -> bytes | None:
+        """Return the bytes of a file, or None where it is not kept."""
+        path = f"{self._folder}/{digest[:2]}/{digest}.{self._extension}"
+        try:
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except OSError:  # a folder that can only be read
+            return self._path(digest).read_bytes() if self._path(digest).is_file() else None
+        return data
 
     def keep(self, digest: str, data: bytes) -> None:
         """Write a file that appears whole or not at all; a folder that cannot be written is no reason to stop."""
@@ -56,7 +71,7 @@ class KeptPictures:
             return
 
     def _path(self, digest: str) -> Path:
-        return self._folder / digest[:2] / f"{digest}.webp"
+        return self._folder / digest[:2] / f"{digest}.{self._extension}"
 
     def _count(self, num_bytes: int) -> None:
         with self._lock:
@@ -80,7 +95,7 @@ class KeptPictures:
     def _files(self) -> list[tuple[float, int, Path]]:
         """Return when each file was last asked for, its size and its path."""
         found: list[tuple[float, int, Path]] = []
-        for path in self._folder.glob("??/*.webp"):
+        for path in self._folder.glob(f"??/*.{self._extension}"):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process made room

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from precompute.store.records import (
     positions_of_text,
     stimulus_of_row,
 )
+from precompute.store.written import AtlasState, Written
 
 _MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
 _STIMULI = select(schema.stimulus, schema.blob.c.extension).join(
@@ -44,8 +44,6 @@ _ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
     schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
 )
 _THUMB_EXAMPLES = 4
-STALE_SECONDS = 30.0
-SETTLED_NS = 1_000_000_000
 
 # The queries of every unit page, put together once: building them costs as much as running them.
 _UNITS: BindParameter[Any] = bindparam("units", expanding=True)
@@ -60,7 +58,10 @@ _PICTURES = (
     )
     .order_by(schema.artifact.c.unit_index, schema.artifact.c.position.desc())
 )
-_REVISION = select(schema.meta.c.value).where(schema.meta.c.key == "revision")
+_STATE = select(
+    select(schema.meta.c.value).where(schema.meta.c.key == "revision").scalar_subquery().label("revision"),
+    select(func.max(schema.progress.c.updated_at)).scalar_subquery().label("said"),
+)
 _LABELS = select(schema.unit.c.unit_index, schema.unit.c.label).where(
     schema.unit.c.layer_id == bindparam("layer"), schema.unit.c.unit_index.in_(_UNITS)
 )
@@ -102,9 +103,7 @@ class AtlasReader:
         self.file_id = database_path(atlas).stat().st_ino
         self._kept: tuple[str, dict[Any, Any]] = ("", {})
         self._recent: dict[Any, tuple[str, float, Any]] = {}
-        database = str(database_path(atlas))
-        self._files = (database, f"{database}-wal")
-        self._revision: tuple[tuple[tuple[int, int], ...], str] = ((), "")
+        self._state: Written[AtlasState] = Written(database_path(atlas))
 
     def close(self) -> None:
         """Close the database."""
@@ -134,26 +133,19 @@ class AtlasReader:
 
     def revision(self) -> str:
         """Return a text that changes whenever anything in the atlas changes."""
-        written = self._written()
-        if written == self._revision[0]:
-            return self._revision[1]
-        rows = self.all(_REVISION)
-        found = f"{self.file_id}-{rows[0]['value'] if rows else 0}"
-        # What was written just now may be written again within the same tick of the clock that stamps files.
-        if time.time_ns() - max((moment for moment, _ in written), default=0) > SETTLED_NS:
-            self._revision = (written, found)
-        return found
+        return self.state().revision
 
-    def _written(self) -> tuple[tuple[int, int], ...]:
-        """Return when the database and its log were last written, in nanoseconds, and how long they are."""
-        found: list[tuple[int, int]] = []
-        for path in self._files:
-            try:
-                status = os.stat(path)
-            except FileNotFoundError:  # the log comes and goes
-                continue
-            found.append((status.st_mtime_ns, status.st_size))
-        return tuple(found)
+    def state(self) -> AtlasState:
+        """Return the revision, and when a build last said something."""
+        return self._state.read(self._ask_state)
+
+    def settled_state(self) -> AtlasState | None:
+        """Return the same where it is known without asking the database, else None."""
+        return self._state.peek()
+
+    def _ask_state(self) -> AtlasState:
+        row = self.all(_STATE)[0]
+        return AtlasState(f"{self.file_id}-{row['revision'] or 0}", row["said"])
 
     def kept(self, revision: str) -> dict[Any, Any]:
         """Return a dictionary for answers that stay right until the atlas changes."""
@@ -172,8 +164,7 @@ class AtlasReader:
 
     def is_building(self) -> bool:
         """Return whether a build has said something lately."""
-        said = self.all(select(func.max(schema.progress.c.updated_at).label("last")))[0]["last"]
-        return said is not None and time.time() - said <= STALE_SECONDS
+        return self.state().is_building()
 
     def models(self) -> list[ModelRecord]:
         """Return all models, by name."""
@@ -305,8 +296,7 @@ class AtlasReader:
 
     def live_stamp(self) -> str:
         """Return a text that changes when a build says something new, and when it has said nothing for a while."""
-        said = self.all(select(func.max(schema.progress.c.updated_at).label("last")))[0]["last"]
-        return f"{said}-{said is not None and time.time() - said > STALE_SECONDS}"
+        return self.state().live_stamp()
 
     def run(self, run_id: str) -> RunRecord | None:
         """Return the run of that id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.pictures.kept import KeptPictures
+from app.pictures.kept import KeptFiles
 
 
 def digest_of(number: int) -> str:
@@ -13,7 +13,7 @@ def digest_of(number: int) -> str:
 
 
 def test_longest_unasked_goes_first(tmp_path: Path) -> None:
-    kept = KeptPictures(tmp_path / "cache", max_bytes=1000)
+    kept = KeptFiles(tmp_path / "cache", max_bytes=1000)
     for number in range(10):
         kept.keep(digest_of(number), bytes(100))
         path = kept.find(digest_of(number))
@@ -26,16 +26,16 @@ def test_longest_unasked_goes_first(tmp_path: Path) -> None:
 
 
 def test_files_of_an_earlier_process_count(tmp_path: Path) -> None:
-    KeptPictures(tmp_path, max_bytes=1000).keep(digest_of(1), bytes(900))
-    KeptPictures(tmp_path, max_bytes=1000).keep(digest_of(2), bytes(700))
+    KeptFiles(tmp_path, max_bytes=1000).keep(digest_of(1), bytes(900))
+    KeptFiles(tmp_path, max_bytes=1000).keep(digest_of(2), bytes(700))
     assert len(list(tmp_path.rglob("*.webp"))) == 1
 
 
 def test_nothing_is_kept_without_room_or_a_folder(tmp_path: Path) -> None:
-    none = KeptPictures(tmp_path / "none", max_bytes=0)
+    none = KeptFiles(tmp_path / "none", max_bytes=0)
     none.keep(digest_of(1), b"data")
     assert none.find(digest_of(1)) is None
     (tmp_path / "file").write_text("a file where the folder would be")
-    blocked = KeptPictures(tmp_path / "file", max_bytes=1000)
+    blocked = KeptFiles(tmp_path / "file", max_bytes=1000)
     blocked.keep(digest_of(1), b"data")
     assert blocked.find(digest_of(1)) is None
