@@ -12,6 +12,7 @@ from functools import cached_property
 from app.query import Query
 from app.settings import AppSettings
 from precompute.errors import AtlasError, UnknownName
+from precompute.store.annotations import Annotations
 from precompute.store.arrays import Direction, Side
 from precompute.store.engine import database_path
 from precompute.store.reader import AtlasReader
@@ -28,13 +29,15 @@ class AtlasDoor:
         settings: Where the atlas is.
 
     Attributes:
-        users: What people wrote about it.
+        users: Circuits and short links that people wrote.
+        annotations: What people said: labels, notes, stars and lists.
     """
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
         self.users = UserDb(settings.atlas)
         self._database = str(database_path(settings.atlas))
+        self.annotations = Annotations(settings.atlas)
         self._reader: AtlasReader | None = None
         self._lock = threading.Lock()
 

@@ -19,7 +19,7 @@ from precompute.store.expanded import composed_inputs, expanded_partners, kernel
 from precompute.store.partners import Partners, all_partners
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
-from precompute.store.user_db import now
+from precompute.store.user_file import now
 
 EdgeStatus = Literal["direct", "expanded", "not_linked", "not_built", "left_out", "unknown"]
 MAX_EXPANDED = 24

@@ -5,27 +5,18 @@ The file is made by the first write and never by a look. Writers wait for each o
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar, cast
-from urllib.parse import quote
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, inspect, select, tuple_, update
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from precompute.circuits.circuit import Circuit, parse_stored, random_letters, write_circuit
 from precompute.errors import AtlasError, Conflict, UnknownName, UsageError
 from precompute.store import user_schema as schema
+from precompute.store.user_file import UserFile, now
 
 VIEW_ID_LENGTH = 10
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -55,35 +46,14 @@ class RevisionRecord:
     document: str
 
 
-def user_path(atlas: Path) -> Path:
-    """Return the path of what people wrote about the atlas in folder `atlas`."""
-    return atlas / "user.db"
-
-
-def now() -> str:
-    """Return the moment, to the second, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-class UserDb:
-    """What people wrote about an atlas.
+class UserDb(UserFile):
+    """Circuits and short links that people wrote.
 
     Args:
         atlas: Folder of the atlas; the database in it need not exist.
     """
 
-    def __init__(self, atlas: Path) -> None:
-        self._path = user_path(atlas)
-        self._lock = threading.Lock()
-        self._engines: dict[str, Engine] = {}
-
     # -- looking ---------------------------------------------------------------------------------------------------
-
-    def stamp(self) -> str:
-        """Return a text that changes with every write, and when the file was replaced."""
-        file_id = self._file_id()
-        changes = self._read(lambda connection: connection.execute(_CHANGES).scalar(), 0)
-        return f"{file_id}-{changes}"
 
     def circuits(
         self, model_id: str | None = None, limit: int = 100, after: tuple[str, str] | None = None
@@ -106,7 +76,7 @@ class UserDb:
             return connection.execute(query).mappings().all(), connection.execute(count).scalar_one()
 
         nothing: tuple[Sequence[Any], int] = ([], 0)
-        rows, total = self._read(ask, nothing)
+        rows, total = self.read(ask, nothing)
         return [_record(row) for row in rows], total
 
     def circuit(self, circuit_id: str) -> CircuitRecord:
@@ -117,7 +87,7 @@ class UserDb:
         """
         table = schema.circuit
         query = select(table).where(table.c.id == circuit_id)
-        row = self._read(lambda connection: connection.execute(query).mappings().first(), None)
+        row = self.read(lambda connection: connection.execute(query).mappings().first(), None)
         if row is None:
             raise self._unknown(circuit_id)
         return _record(row)
@@ -131,12 +101,12 @@ class UserDb:
             .order_by(table.c.revision)
         )
         nothing: Sequence[Any] = []
-        return [RevisionRecord(**row) for row in self._read(lambda c: c.execute(query).mappings().all(), nothing)]
+        return [RevisionRecord(**row) for row in self.read(lambda c: c.execute(query).mappings().all(), nothing)]
 
     def view(self, view_id: str) -> str | None:
         """Return the address that a short id stands for, or None."""
         query = select(schema.saved_view.c.address).where(schema.saved_view.c.id == view_id)
-        return self._read(lambda connection: connection.execute(query).scalar(), None)
+        return self.read(lambda connection: connection.execute(query).scalar(), None)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -150,7 +120,7 @@ class UserDb:
             Conflict: Another circuit has its id.
         """
         document = write_circuit(circuit)
-        with self._write() as connection:
+        with self.write() as connection:
             found = connection.execute(select(schema.circuit).where(schema.circuit.c.id == circuit.id)).mappings().first()
             if found is not None and found["document"] == document:
                 return _record(found), False
@@ -178,7 +148,7 @@ class UserDb:
             Conflict: Somebody changed it meanwhile.
         """
         document = write_circuit(circuit)
-        with self._write() as connection:
+        with self.write() as connection:
             found = self._current(connection, circuit.id, expected_revision)
             moment = now()
             revision = _next_revision(connection, circuit.id)
@@ -193,7 +163,7 @@ class UserDb:
         Raises:
             UnknownName: There is none of that id.
         """
-        with self._write() as connection:
+        with self.write() as connection:
             found = self._current(connection, circuit_id, None)
             connection.execute(delete(schema.circuit).where(schema.circuit.c.id == circuit_id))
             revision = _next_revision(connection, circuit_id)
@@ -202,14 +172,12 @@ class UserDb:
     def save_view(self, address: str) -> str:
         """Return a short id for an address; the same address has one id."""
         table = schema.saved_view
-        with self._write() as connection:
+        with self.write() as connection:
             found = connection.execute(select(table.c.id).where(table.c.address == address)).scalar()
             if found is None:
                 found = random_letters(VIEW_ID_LENGTH)
                 connection.execute(insert(table).values(id=found, address=address, created_at=now()))
             return found
-
-    # -- the file --------------------------------------------------------------------------------------------------
 
     def _current(self, connection: Connection, circuit_id: str, expected: int | None) -> Any:
         found = connection.execute(select(schema.circuit).where(schema.circuit.c.id == circuit_id)).mappings().first()
@@ -225,97 +193,7 @@ class UserDb:
 
     def _unknown(self, circuit_id: str) -> UnknownName:
         nothing: Sequence[str] = []
-        return _unknown(circuit_id, self._read(lambda c: c.execute(select(schema.circuit.c.id)).scalars().all(), nothing))
-
-    def _file_id(self) -> str:
-        try:
-            return str(self._path.stat().st_ino)
-        except OSError:
-            return "none"
-
-    def _read(self, ask: Callable[[Connection], Answer], otherwise: Answer) -> Answer:
-        """Return an answer, or `otherwise` where nothing was ever written."""
-        if self._file_id() == "none":
-            return otherwise
-        try:
-            with self._engine(is_writer=False).connect() as connection:
-                if not inspect(connection).has_table("meta"):  # made, and killed before anything was written
-                    return otherwise
-                _check_version(connection, self._path)
-                return ask(connection)
-        except DatabaseError as error:
-            raise AtlasError(f"{self._path} cannot be read ({error.orig}). Put a backup in its place.") from error
-
-    @contextmanager
-    def _write(self) -> Generator[Connection]:
-        """Open the one transaction that writes now; the file and its tables are made where they are missing.
-
-        Raises:
-            AtlasError: It cannot be written.
-        """
-        if not self._path.parent.is_dir():
-            raise AtlasError(f"There is no atlas in {self._path.parent}. `unitscope demo` makes one.")
-        try:
-            with self._engine(is_writer=True).begin() as connection:
-                if not inspect(connection).has_table("meta"):
-                    schema.metadata.create_all(connection)
-                    rows = {"schema_version": schema.USER_SCHEMA_VERSION, "changes": 0}
-                    connection.execute(insert(schema.meta), [{"key": key, "value": value} for key, value in rows.items()])
-                _check_version(connection, self._path)
-                connection.execute(_COUNT_CHANGE)
-                yield connection
-        except DatabaseError as error:
-            raise AtlasError(f"{self._path} cannot be written ({error.orig}). Mend its permissions or make room.") from error
-
-    def _engine(self, *, is_writer: bool) -> Engine:
-        # SQLite cannot make the file that its log is shared by where nothing can be written; but there, nothing changes.
-        is_fixed = not is_writer and not os.access(self._path.parent, os.W_OK) and not _log_of(self._path).exists()
-        mode = "mode=rwc" if is_writer else "mode=ro&immutable=1" if is_fixed else "mode=ro"
-        with self._lock:
-            if mode not in self._engines:
-                self._engines[mode] = _make_engine(self._path, mode)
-            return self._engines[mode]
-
-
-_CHANGES = select(schema.meta.c.value).where(schema.meta.c.key == "changes")
-_COUNT_CHANGE = update(schema.meta).where(schema.meta.c.key == "changes").values(value=schema.meta.c.value + 1)
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
-
-
-def _make_engine(path: Path, mode: str) -> Engine:
-    uri = f"file:{quote(str(path.resolve()))}?{mode}"
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=30, isolation_level=None)
-
-    # No pool: a file that a backup replaced is seen at once, and opening one costs little.
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    if mode == "mode=rwc":
-        event.listen(engine, "connect", _configure_writer)
-        event.listen(engine, "begin", _begin_at_once)
-    return engine
-
-
-def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_at_once(connection: Connection) -> None:
-    """Take the lock before reading: two writers that both read first could not both go on."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _check_version(connection: Connection, path: Path) -> None:
-    found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
-    if found != schema.USER_SCHEMA_VERSION:
-        raise AtlasError(
-            f"{path} has schema {found}, and this unitscope knows {schema.USER_SCHEMA_VERSION}: install the unitscope that wrote "
-            "it. Nothing was changed."
-        )
+        return _unknown(circuit_id, self.read(lambda c: c.execute(select(schema.circuit.c.id)).scalars().all(), nothing))
 
 
 def _next_revision(connection: Connection, circuit_id: str) -> int:

@@ -20,7 +20,8 @@ import pytest
 
 from precompute.circuits.circuit import parse_circuit, parse_stored, write_circuit
 from precompute.cli import main
-from precompute.store.user_db import UserDb, user_path
+from precompute.store.user_db import UserDb
+from precompute.store.user_file import user_path
 from precompute.store.verify import verify
 from tests.fixture_circuits import DOCUMENT
 

@@ -11,7 +11,8 @@ from precompute.circuits.circuit import Circuit, complete, parse_circuit
 from precompute.cli import main
 from precompute.store import shipped
 from precompute.store.shipped import save_shipped, shipped_circuits
-from precompute.store.user_db import UserDb, user_path
+from precompute.store.user_db import UserDb
+from precompute.store.user_file import user_path
 from tests.fixture_circuits import DOCUMENT, NOW
 
 WEIGHTS = "0" * 64  # of tiny_a

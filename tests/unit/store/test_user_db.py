@@ -13,7 +13,8 @@ import pytest
 
 from precompute.circuits.circuit import Circuit, complete, parse_circuit, write_circuit
 from precompute.errors import AtlasError, Conflict, UnknownName
-from precompute.store.user_db import UserDb, user_path
+from precompute.store.user_db import UserDb
+from precompute.store.user_file import user_path
 
 
 def circuit(title: str, circuit_id: str = "lines-23456789", model: str = "tiny_a") -> Circuit:
