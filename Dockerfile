@@ -3,7 +3,7 @@
 FROM node:22-slim AS frontend
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --silent --ignore-scripts
+RUN npm ci --silent --omit=dev --ignore-scripts
 COPY static ./static
 RUN npm run --silent postinstall
 

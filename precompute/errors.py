@@ -7,6 +7,7 @@
     |-- WeightsError             a weight file that is missing, unreadable or does not fit
     |-- ImagesError              an image folder that is missing, unreadable or empty
     |-- AtlasError               an atlas that is missing, of a newer schema, locked, or full
+    |-- TooManyListeners         as many follow builds as may (HTTP 503)
     |-- WriteRefused             something that may not be written, or not so
     |   |-- ReadOnly             the server only reads (HTTP 403)
     |   |-- OtherOrigin          another site's page asked (HTTP 403)
@@ -44,6 +45,13 @@ class UsageError(PublicError):
     http_status = 400
     exit_code = 2
     title = "Bad request"
+
+
+class TooManyListeners(PublicError):
+    """As many connections follow running builds as the server keeps open."""
+
+    http_status = 503
+    title = "Too many listeners"
 
 
 class TooManyWeights(UsageError):

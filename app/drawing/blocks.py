@@ -113,9 +113,11 @@ def draw_block(layers: Sequence[LayerOnModel], links: Sequence[Link], prefix: st
     ranks = _ranks(layers, within)
     columns = _columns(layers, ranks, within)
     count = max(columns.values(), default=0) + 1
+    ending = _common_ending([layer.name for layer in layers])
     rows: list[list[Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
     for layer in layers:
-        rows[ranks[layer.name]].append(Node(layer, short_name(layer.name, prefix), columns[layer.name]))
+        name = short_name(layer.name.removesuffix(ending), prefix)
+        rows[ranks[layer.name]].append(Node(layer, name, columns[layer.name]))
     for row in rows:
         row.sort(key=lambda node: node.column)
     lines, skips = _lines(links, ranks, columns, count, len(rows))
@@ -137,6 +139,13 @@ def short_name(name: str, prefix: str) -> str:
     ('1.conv_pw', 'mixed4a')
     """
     return name.removeprefix(prefix).lstrip("._") or name
+
+
+def _common_ending(names: Sequence[str]) -> str:
+    """Return the last part of the names where all have it and something is left of each, such as `.conv`."""
+    endings = {name[name.rfind(".") :] if name.count(".") > 1 else "" for name in names}
+    ending = endings.pop()
+    return ending if not endings and len(names) > 1 and not ending[1:].isdigit() else ""
 
 
 def _ranks(layers: Sequence[LayerOnModel], links: Sequence[Link]) -> dict[str, int]:

@@ -73,7 +73,7 @@ def build_model(visit: Visit) -> ModelPage:
     coverage = coverage_of(reader, catalog, visit.revision)
     return ModelPage(
         **model_summary(model).model_dump(exclude={"links"}),
-        links=page_links(urls.model(model.id), home=urls.home(), progress=urls.progress(model.id)),
+        links=page_links(urls.model(model.id), home=urls.home(), progress=urls.progress(model.id), events=urls.events(model.id)),
         layers=_layers(visit, coverage),
         coverage=_coverage_rows(catalog, coverage),
         stages=stages_of(coverage),

@@ -123,6 +123,13 @@ def test_layer_that_is_skipped_past_a_neighbour_gets_an_arc() -> None:
     assert straight.arcs == []
 
 
+def test_ending_that_all_names_share_is_left_out() -> None:
+    drawing = draw_block(layers_of({"m.b1.conv": [], "m.b2.conv": ["m.b1.conv"]}), [], "m")
+    assert [node.short_name for rank in drawing.ranks for node in rank] == ["b1", "b2"]
+    drawing = draw_block(layers_of({"m.b1.conv": [], "m.b2.linear": []}), [], "m")
+    assert [node.short_name for rank in drawing.ranks for node in rank] == ["b1.conv", "b2.linear"]
+
+
 def test_long_blocks_are_divided_and_no_layer_is_lost() -> None:
     names = [f"blocks.{stage}.{block}.{part}" for stage in range(3) for block in range(5) for part in ("pw", "dw", "se", "pwl")]
     chain = dict(zip(names, [[], *([name] for name in names)], strict=False))
