@@ -17,7 +17,7 @@ from app.drawing import shapes
 from app.explorer import links as explorer_links
 from app.parts import visualizations
 from app.settings import AppSettings
-from app.words import formats, glossary
+from app.words import alt_texts, formats, glossary
 
 # What pages are made by: pages that another code made are not shown again.
 _APP = Path(__file__).resolve().parent
@@ -60,6 +60,7 @@ class Templates:
             explorer=explorer_links,
             pictures=visualizations,
             glossary=glossary,
+            alt=alt_texts,
             static=self.static,
             without=formats.without,
             has_htmx=all((settings.static / "vendor" / name).is_file() for name in ("htmx.min.js", "htmx-sse.min.js")),

@@ -82,7 +82,14 @@ def serve(atlas: Path, host: str, port: int, token_file: Path | None = None) -> 
     os.environ.setdefault(THREADS_VARIABLE, "1")
     print(f"unitscope serves {atlas} on http://{host}:{port}/", flush=True)
     uvicorn.run(
-        "app.server:create_app_from_environment", factory=True, host=host, port=port, log_level="warning", server_header=False
+        "app.server:create_app_from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        # Whoever follows a build keeps a connection open, and would hold up the end of the server.
+        timeout_graceful_shutdown=2,
     )
 
 
