@@ -8,10 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TIERS = {
     "slow": ("--run-slow", "runs a real model or a long build"),
@@ -105,6 +108,27 @@ def client(fixture_atlas: Path) -> Iterator[TestClient]:
     from app.settings import AppSettings
 
     with TestClient(create_app(AppSettings(fixture_atlas)), follow_redirects=False) as found:
+        yield found
+
+
+# Not for the whole session: while Playwright runs, no other test can run an event loop of its own.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Return a running Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def address(fixture_atlas: Path) -> Iterator[str]:
+    """Return the address of a server of the small atlas."""
+    from tests.browser.visitor import serve
+
+    with serve(fixture_atlas) as found:
         yield found
 
 

@@ -30,7 +30,7 @@ from precompute.store.records import Catalog, CoverageRecord, ModelRecord
 
 HOME_SAMPLES = 4
 MOSAIC = 30
-LAYER_SAMPLES = 8
+LAYER_SAMPLES = 6
 _COMMANDS = ["unitscope demo", "unitscope build timm:tf_efficientnet_lite0@pip --images DIR --atlas DIR"]
 
 

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.test_journey import Visitor, serve
+from tests.browser.visitor import Visitor, serve
 
 pytestmark = pytest.mark.browser
 LAYER = "/models/tiny_a/blocks.0.pw"
@@ -36,14 +36,6 @@ def address(fixture_atlas: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         database.execute("UPDATE unit SET label = ? WHERE unit_index % 2 = 0", (TURNING,))
     with serve(atlas) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 def begin(visitor: Visitor) -> Page:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from precompute.circuits.circuit import parse_circuit
-from tests.browser.test_journey import Visitor, serve
+from tests.browser.visitor import Visitor, serve
 from tests.waist_atlas import make_waist_atlas
 
 pytestmark = pytest.mark.browser
@@ -35,14 +35,6 @@ def reading(atlas: Path) -> Iterator[str]:
 def writing(atlas: Path) -> Iterator[str]:
     with serve(atlas, TOKEN) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 def begin(visitor: Visitor, query: str = "") -> Page:

@@ -3,78 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from app.main import create_app
-from app.settings import AppSettings
 from precompute.store.writer import AtlasWriter
+from tests.browser.visitor import Visitor, serve
 
 pytestmark = pytest.mark.browser
 UNIT = "/models/tiny_a/blocks.0.pw/7"
 PAGES = ["/", "/models/tiny_a", "/models/tiny_a/blocks.0.pw", UNIT, f"{UNIT}/weights", "/stimuli/4", "/search?q=stem", "/docs"]
 PAGES += ["/circuits", "/circuits/hostile-23456789", "/circuits/placed-23456789", "/circuits/new"]
-
-
-@contextmanager
-def serve(atlas: Path, token: str | None = None) -> Iterator[str]:
-    """Serve an atlas on a free port; with a token, for writing too."""
-    app = create_app(AppSettings(atlas, write_token=token))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=10)
-
-
-@pytest.fixture(scope="module")
-def address(fixture_atlas: Path) -> Iterator[str]:
-    with serve(fixture_atlas) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-class Visitor:
-    """A page that remembers what went wrong on it."""
-
-    def __init__(self, browser: Browser, address: str, *, scripts: bool, width: int = 1440, scheme: str = "dark") -> None:
-        size = {"width": width, "height": 900}
-        self.context = browser.new_context(java_script_enabled=scripts, viewport=size, color_scheme=scheme, base_url=address)  # type: ignore[arg-type]
-        self.page: Page = self.context.new_page()
-        self.problems: list[str] = []
-        self.requests: list[str] = []
-        self.page.on(
-            "console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None
-        )
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on(
-            "response", lambda answer: self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
-        )
-
-    def finish(self, address: str) -> None:
-        self.context.close()
-        assert self.problems == []
-        assert [url for url in self.requests if not url.startswith((address, "data:"))] == []
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])

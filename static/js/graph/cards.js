@@ -5,8 +5,9 @@ import { h, icon, picture, tail } from "./dom.js";
 /** @param {any} card @param {boolean} isEmbed */
 export function makeCard({ name, unit }, isEmbed) {
   const outside = isEmbed ? { target: "_blank", rel: "noopener" } : {};
-  const words = h("span", {}, h("b", {}, String(unit.unit)), h("span", { class: "quiet" }, tail(unit.layer, 18)));
-  if (unit.label) words.append(h("span", { class: "glabel" }, unit.label));
+  const words = h("span", {}, h("b", {}, String(unit.unit)), " ", h("span", { class: "quiet" }, tail(unit.layer, 18)));
+  if (unit.label) words.append(" ", h("span", { class: "glabel" }, unit.label));
+  words.append(h("span", { class: "gstate hidden" }));
   const who = h("a", { class: "gwho", href: unit.links.html, draggable: "false", ...outside, "data-who": true }, picture(unit.sprite, "", 56), words);
   const element = h("div", { class: "gcard", "data-card": name, role: "group", "aria-label": `${unit.layer} unit ${unit.unit}` });
   if (unit.has_inputs) element.append(h("button", { class: "gtoggle in", type: "button", "data-toggle": "inputs" }));
@@ -23,8 +24,8 @@ export function makeCard({ name, unit }, isEmbed) {
 export function refreshCard(element, { unit }, isCurrent) {
   element.classList.toggle("start", unit.is_start);
   element.classList.toggle("pinned", unit.is_pinned);
-  const told = `${unit.layer} unit ${unit.unit}${unit.label ? `, ${unit.label}` : ""}${unit.is_start ? ", the start" : ""}${unit.is_pinned ? ", pinned" : ""}`;
-  element.querySelector(".gwho")?.setAttribute("aria-label", told);
+  const state = element.querySelector(".gstate");
+  if (state) state.textContent = `${unit.is_start ? ", the start" : ""}${unit.is_pinned ? ", pinned" : ""}`;
   for (const button of element.querySelectorAll("[data-toggle]")) {
     const list = button.getAttribute("data-toggle");
     if (list === "inputs" || list === "outputs") {
