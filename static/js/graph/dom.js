@@ -46,7 +46,8 @@ export function picture(sprite, label, size) {
   if (!sprite) return h("span", { class: "cut nothing" });
   const image = s("image", { href: sprite.url, width: sprite.full_width, height: sprite.full_height });
   const box = `${sprite.x} ${sprite.y} ${sprite.width} ${sprite.height}`;
-  return s("svg", { class: "cut", width: size, height: size, viewBox: box, role: "img", "aria-label": label }, image);
+  const told = label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" };
+  return s("svg", { class: "cut", width: size, height: size, viewBox: box, ...told }, image);
 }
 
 /** @param {number | null} value @param {number} [digits] */
