@@ -21,7 +21,7 @@ from starlette.types import Scope
 
 from app.dependencies import AtlasDoor
 from app.pictures.kept import KeptFiles
-from precompute.store.user_db import user_path
+from precompute.store.user_file import user_path
 from precompute.store.written import AtlasState, Written
 
 SMALLEST_PACKED = 500
