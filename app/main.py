@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +18,7 @@ from app.media import IMMUTABLE, Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.query import Query
-from app.ready import Answer, ReadyAnswers, is_known_tag, takes_gzip, target_of
+from app.ready import LEVEL, SMALLEST_PACKED, Answer, ReadyAnswers, is_known_tag, takes_gzip, target_of
 from app.settings import AppSettings
 from app.templating import Templates, app_version
 from app.twins import serve_pages
@@ -70,7 +70,7 @@ class Envelope:
     def __init__(self, app: ASGIApp, ready: ReadyAnswers) -> None:
         self._ready = ready
         self._plain = app
-        self._compressing = GZipMiddleware(app, minimum_size=500, compresslevel=5)
+        self._compressing = GZipMiddleware(app, minimum_size=SMALLEST_PACKED, compresslevel=LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -90,8 +90,12 @@ class Envelope:
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
-        is_picture = scope["path"].startswith("/media/")
-        await (self._plain if is_picture else self._compressing)(scope, receive, send_with_headers)
+        await self._next(scope)(scope, receive, send_with_headers)
+
+    def _next(self, scope: Scope) -> ASGIApp:
+        if scope["path"].startswith("/media/"):
+            return self._plain
+        return self._compressing if takes_gzip(scope["headers"]) else IdentityResponder(self._plain, SMALLEST_PACKED)
 
 
 async def _send(answer: Answer, scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
