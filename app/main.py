@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
@@ -19,7 +19,9 @@ from app.pages.docs import docs_page
 from app.pages.events import BuildEvents
 from app.pages.random import random_routes
 from app.query import Query
-from app.ready import Answer, ReadyAnswers, is_known_tag, takes_gzip, target_of
+from app.rate import RateLimit, client_of, refuse
+from app.ready import LEVEL, SMALLEST_PACKED, RawHeaders, ReadyAnswers, is_known_tag, takes_gzip, target_of
+from app.ready_blobs import IMMUTABLE, ReadyBlobs
 from app.settings import AppSettings
 from app.static_files import StaticFolder
 from app.templating import Templates, app_version
@@ -64,44 +66,73 @@ class Envelope:
 
     Args:
         app: What answers where nothing is ready.
-        ready: The answers that are.
+        ready: The pages that are.
+        blobs: The files that are.
+        limit: How often one client may ask; None: as often as it likes.
     """
 
-    def __init__(self, app: ASGIApp, ready: ReadyAnswers) -> None:
-        self._ready = ready
+    def __init__(self, app: ASGIApp, ready: ReadyAnswers, blobs: ReadyBlobs, limit: RateLimit | None) -> None:
         self._plain = app
-        self._compressing = GZipMiddleware(app, minimum_size=500, compresslevel=5)
+        self._compressing = GZipMiddleware(app, minimum_size=SMALLEST_PACKED, compresslevel=LEVEL)
+        self._ready = ready
+        self._blobs = blobs
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
-
         headers = _EMBED_HEADERS if _is_embed(scope) else _RAW_HEADERS
-        if scope["method"] in _READS:
-            answer = self._ready.find(target_of(scope), packed=takes_gzip(scope["headers"]))
-            if answer is not None:
-                await _send(answer, scope, send, headers)
-                return
+        seconds = 0.0 if self._limit is None else self._limit.take(client_of(scope))
+        if self._limit is not None and seconds:
+            await refuse(scope, send, seconds, self._limit.per_second, headers)
+            return
+        if scope["method"] in _READS and await self._send_ready(scope, send, headers):
+            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
-        is_picture = scope["path"].startswith("/media/")
-        await (self._plain if is_picture else self._compressing)(scope, receive, send_with_headers)
+        await self._next(scope)(scope, receive, send_with_headers)
+
+    def _next(self, scope: Scope) -> ASGIApp:
+        if scope["path"].startswith("/media/"):
+            return self._plain
+        return self._compressing if takes_gzip(scope["headers"]) else IdentityResponder(self._plain, SMALLEST_PACKED)
+
+    async def _send_ready(self, scope: Scope, send: Send, headers: RawHeaders) -> bool:
+        """Send what is ready, and return whether anything was."""
+        if scope["path"].startswith("/media/"):
+            blob = self._blobs.find(scope)
+            if blob is None:
+                return False
+            await _send(scope, send, blob.etag, [*blob.headers, *headers], blob.headers[:2] + headers, blob.body)
+            return True
+        answer = self._ready.find(target_of(scope), packed=takes_gzip(scope["headers"]))
+        if answer is None:
+            return False
+        full, known = [*answer.raw_headers, *headers], [*answer.known_headers, *headers]
+        await _send(scope, send, answer.headers["ETag"], full, known, answer.body)
+        return True
 
 
-async def _send(answer: Answer, scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-    is_known = any(
-        name == b"if-none-match" and is_known_tag(value.decode("latin-1"), answer.headers["ETag"])
-        for name, value in scope["headers"]
-    )
-    status, own, body = (304, answer.known_headers, b"") if is_known else (200, answer.raw_headers, answer.body)
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+async def _send(scope: Scope, send: Send, etag: str, full: RawHeaders, known: RawHeaders, body: bytes) -> None:
+    """Send an answer, or say that who asks has it already.
+
+    Args:
+        scope: The request.
+        send: Takes the answer.
+        etag: Of the answer.
+        full: The headers of the whole answer.
+        known: The headers for who has it.
+        body: Its bytes.
+    """
+    is_known = any(name == b"if-none-match" and is_known_tag(value.decode("latin-1"), etag) for name, value in scope["headers"])
+    await send({"type": "http.response.start", "status": 304 if is_known else 200, "headers": known if is_known else full})
+    await send({"type": "http.response.body", "body": b"" if is_known or scope["method"] == "HEAD" else body})
 
 
 def _is_embed(scope: Scope) -> bool:
@@ -129,7 +160,8 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(CircuitApi(door, templates, pages).router())
     ready = ReadyAnswers(door, templates.version)
     app.include_router(serve_pages(pages, door, templates, ready))
-    app.add_middleware(Envelope, ready=ready)
+    limit = RateLimit(settings.requests_per_second) if settings.requests_per_second else None
+    app.add_middleware(Envelope, ready=ready, blobs=ReadyBlobs(door), limit=limit)
     return app
 
 

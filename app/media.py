@@ -16,6 +16,7 @@ from app.pictures import compose, thumbs
 from app.pictures.filters import filters_of
 from app.pictures.kept import KeptFiles
 from app.query import Parameter, Query, finite_number
+from app.ready_blobs import IMMUTABLE
 from precompute.domain import stable_hash
 from precompute.errors import UnknownName, UsageError
 from precompute.store.blobs import MEDIA_TYPES
@@ -23,7 +24,6 @@ from precompute.store.expanded import kernel_of
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, ThumbRecord
 
-IMMUTABLE = "public, max-age=31536000, immutable"
 THUMB_PX = 128
 MAX_SHEET_UNITS = 64
 _VERSION = Parameter("v", "The version of the picture, as the pages give it")
@@ -69,7 +69,8 @@ class Media:
         path = self._door.reader().blobs.open_path(name)
         if path is None:
             raise UnknownName("file", name[:80], (), where="This atlas", hint="Files are named by the sha256 of their bytes.")
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix[1:]], headers={"Cache-Control": IMMUTABLE})
+        headers = {"Cache-Control": IMMUTABLE, "ETag": f'"{path.stem}"'}
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix[1:]], headers=headers)
 
     def strip(self, request: Request) -> Response:
         """Answer with the strip of all examples of a unit."""

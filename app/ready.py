@@ -12,7 +12,7 @@ import json
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -115,7 +115,7 @@ class Answer:
 
     def plain(self) -> Answer:
         """Return the answer for those who take nothing compressed."""
-        return _Plain(self.basis, self.headers, self.media_type, gzip.decompress(self.body), is_packed=True)
+        return Plain(self.basis, self.headers, self.media_type, gzip.decompress(self.body), is_packed=False)
 
     @cached_property
     def known_headers(self) -> RawHeaders:
@@ -130,21 +130,13 @@ class Answer:
             (b"content-length", str(len(self.body)).encode()),
             (b"content-type", self.media_type.encode()),
         ]
-        return [*found, *self.encoding] if self.is_packed else found
-
-    @property
-    def encoding(self) -> RawHeaders:
-        """Return the headers that say how the body is packed."""
-        return [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+        if isinstance(self, Plain):
+            return [*found, (b"vary", b"Accept-Encoding")]
+        return [*found, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")] if self.is_packed else found
 
 
-class _Plain(Answer):
-    """An answer that could be compressed and is not."""
-
-    @property
-    def encoding(self) -> RawHeaders:
-        """Return the headers that say how the body is packed."""
-        return [(b"vary", b"Accept-Encoding")]
+class Plain(Answer):
+    """An answer that was long enough to compress, for those who take nothing compressed."""
 
 
 def make_answer(basis: Basis, headers: Mapping[str, str], media_type: str, body: bytes) -> Answer:
@@ -220,15 +212,22 @@ class ReadyAnswers:
         return self._basis(state, people, is_live=basis.is_live, shows_people=basis.shows_people).stamp == basis.stamp
 
     def find(self, target: str, *, packed: bool) -> Answer | None:
-        """Return the answer to an address, or None where none is ready."""
+        """Return the answer to an address, or None where none is ready or where only the database could tell."""
+        return self._find(target, self._holds, packed=packed)
+
+    def find_made(self, target: str, basis: Basis, *, packed: bool) -> Answer | None:
+        """Return the answer to an address that was made on this very basis, or None where there is none."""
+        return self._find(target, lambda other: other == basis, packed=packed)
+
+    def _find(self, target: str, holds: Callable[[Basis], bool], *, packed: bool) -> Answer | None:
         kept = self._queries if "?" in target else self._pages
         found = kept.get((target, packed))
-        if found is not None and self._holds(found.basis):
+        if found is not None and holds(found.basis):
             return found
         whole = kept.get((target, True))
-        if whole is None or not self._holds(whole.basis):
+        if whole is None or not holds(whole.basis):
             whole = self._from_file(target)
-            if whole is None:
+            if whole is None or not holds(whole.basis):
                 return None
             kept.put((target, True), whole, whole.num_bytes)
         if packed or not whole.is_packed:
@@ -253,10 +252,6 @@ class ReadyAnswers:
         if "?" not in target:
             self._files.keep(self._digest(target), _to_bytes(answer))
 
-    def is_kept(self, target: str) -> bool:
-        """Return whether the answer to an address is ready."""
-        return self.find(target, packed=True) is not None
-
     def _digest(self, target: str) -> str:
         return hashlib.sha256(target.encode("latin-1")).hexdigest()
 
@@ -264,8 +259,7 @@ class ReadyAnswers:
         if "?" in target:
             return None
         data = self._files.read(self._digest(target))
-        found = None if data is None else _of_bytes(data)
-        return found if found is not None and self._holds(found.basis) else None
+        return None if data is None else _of_bytes(data)
 
 
 def _to_bytes(answer: Answer) -> bytes:

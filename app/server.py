@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from precompute.write_token import read_token
 
 VARIABLES = {
     "UNITSCOPE_ATLAS": "folder of the atlas",
+    "UNITSCOPE_REQUESTS_PER_SECOND": "how many requests one client may send for as long as it likes; 0 or not set: any number",
     "UNITSCOPE_WRITE_TOKEN_FILE": "file with the token that allows writing circuits and short links; not set: nobody may",
 }
 
@@ -34,8 +36,28 @@ def create_app_from_environment() -> FastAPI:
     if not atlas:
         raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
     token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
-    app = create_app(AppSettings(atlas=Path(atlas), write_token=read_token(Path(token_file)) if token_file else None))
+    settings = AppSettings(
+        atlas=Path(atlas),
+        requests_per_second=_read_rate(os.environ.get("UNITSCOPE_REQUESTS_PER_SECOND", "")),
+        write_token=read_token(Path(token_file)) if token_file else None,
+    )
+    app = create_app(settings)
     # What was made until here stays: looked through again and again, it would make one answer in fifty wait 20 ms.
     gc.collect()
     gc.freeze()
     return app
+
+
+def _read_rate(text: str) -> float:
+    """Return a number of requests a second.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        rate = float(text or 0)
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate < math.inf:
+        raise UsageError(f"UNITSCOPE_REQUESTS_PER_SECOND={text!r} is no number of requests. Give a number such as 100, or 0.")
+    return rate

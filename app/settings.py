@@ -17,6 +17,7 @@ class AppSettings:
         max_composed_bytes: How much of the strips and sheets that were composed once is kept under `ATLAS/cache`; 0 for none.
         max_kept_bytes: How much of the pages that were made once is kept under `ATLAS/cache/pages`; 0 for none.
         max_ready_bytes: How much of them is kept in memory.
+        requests_per_second: How many requests one client may send for as long as it likes; 0: any number.
         write_token: Who knows it may write circuits and short links; None: nobody may.
     """
 
@@ -26,4 +27,5 @@ class AppSettings:
     max_composed_bytes: int = 4 << 30
     max_kept_bytes: int = 1 << 30
     max_ready_bytes: int = 128 << 20
+    requests_per_second: float = 0.0
     write_token: str | None = field(default=None, repr=False)

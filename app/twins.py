@@ -84,15 +84,22 @@ class _Server:
             headers["Link"] = f'<{twin}>; rel="alternate"; type="application/json"'
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
+        is_packed = takes_gzip(request.scope["headers"])
+        usual = twin if visit.is_api else visit.full_address
+        found = None if basis is None else self.ready.find_made(usual, basis, packed=is_packed)
+        if found is None:
+            found = self._make(page, visit, basis, headers)
+            if basis is not None:
+                self.ready.keep(request.scope, usual, found)
+        return _response(found, is_packed=is_packed)
+
+    def _make(self, page: Page, visit: Visit, basis: Basis | None, headers: dict[str, str]) -> Answer:
         context = page.build(visit)
         if visit.is_api:
-            body, media_type = context.model_dump_json().encode(), "application/json"
+            body, media_type = context.model_dump_json(), "application/json"
         else:
-            body, media_type = self.templates.render(context, path=visit.address).encode(), "text/html; charset=utf-8"
-        made = make_answer(basis or Basis(wrong, is_live=False, shows_people=False), headers, media_type, body)
-        if basis is not None:
-            self.ready.keep(request.scope, twin if visit.is_api else visit.full_address, made)
-        return _response(made, is_packed=takes_gzip(request.scope["headers"]), body=body)
+            body, media_type = self.templates.render(context, path=visit.address), "text/html; charset=utf-8"
+        return make_answer(basis or Basis("", is_live=False, shows_people=False), headers, media_type, body.encode())
 
     def _basis(self, page: Page) -> tuple[Basis | None, str]:
         """Return what a page depends on, or else why there is no atlas."""
@@ -104,13 +111,13 @@ class _Server:
             return None, str(error)
 
 
-def _response(made: Answer, *, is_packed: bool, body: bytes) -> Response:
-    headers = dict(made.headers)
-    if made.is_packed:
-        headers["Vary"] = "Accept-Encoding"
-        if is_packed:
-            headers["Content-Encoding"] = "gzip"
-            body = made.body
+def _response(made: Answer, *, is_packed: bool) -> Response:
+    """Return an answer as the framework wants it; who takes nothing compressed gets it plain."""
+    body, headers = made.body, dict(made.headers)
+    if made.is_packed and is_packed:
+        headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    elif made.is_packed:
+        body = made.plain().body
     return Response(body, 200, headers, made.media_type)
 
 

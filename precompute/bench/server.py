@@ -75,12 +75,20 @@ class Client:
 
 @contextmanager
 def serving(atlas: Path) -> Generator[Client]:
-    """Serve an atlas as `unitscope serve` does."""
-    port = _free_port()
+    """Serve an atlas as `unitscope serve` does, and yield a client of it."""
+    with serving_on(atlas) as port:
+        yield Client(wait_for(port))
+
+
+@contextmanager
+def serving_on(atlas: Path) -> Generator[int]:
+    """Serve an atlas as `unitscope serve` does, and yield the port."""
+    port = free_port()
     words = [sys.executable, "-m", "precompute.cli", "serve", "--atlas", str(atlas), "--port", str(port)]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603 - our own words
     try:
-        yield Client(_connect(port))
+        wait_for(port).close()
+        yield port
     finally:
         server.terminate()
         server.wait()
@@ -92,13 +100,19 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     return {"median": ordered[len(ordered) // 2], "p95": ordered[int(0.95 * (len(ordered) - 1))], "max": ordered[-1]}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _connect(port: int) -> http.client.HTTPConnection:
+def wait_for(port: int) -> http.client.HTTPConnection:
+    """Return a connection to a server that is starting.
+
+    Raises:
+        OSError: It does not listen after half a minute.
+    """
     deadline = time.monotonic() + 30
     while True:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

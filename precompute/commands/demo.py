@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.commands.build import need_precompute
-from precompute.commands.serve import add_address, refuse_taken_port, serve
+from precompute.commands.serve import ServeOptions, add_address, refuse_taken_port, serve
 
 SPEC = "timm:tf_efficientnet_lite0@pip"
 TEACHING_SPEC = "handcoded:curves"
@@ -92,7 +92,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     builder = subprocess.Popen(words, start_new_session=True)  # noqa: S603 - our own words
     signal.signal(signal.SIGTERM, _stop)
     try:
-        serve(arguments.atlas, arguments.host, arguments.port)
+        serve(arguments.atlas, ServeOptions(arguments.host, arguments.port))
     finally:
         ended_before = builder.poll()
         if ended_before is None:

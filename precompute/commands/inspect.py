@@ -48,7 +48,7 @@ def add_commands(commands: Any) -> None:
     bench.add_argument("--model", metavar="SPEC", help="the model that 'featurevis' renders, by default the embedded one")
     bench.add_argument("--layer", metavar="NAME", action="append", default=[], help="a layer of it, any number of times")
     bench.add_argument("--flat", action="store_true", help="let 'featurevis' measure one job of 10,000 pictures, too")
-    bench.add_argument("--million", action="store_true", help="let 'weights' make and measure an atlas of a million units, too")
+    bench.add_argument("--million", action="store_true", help="let 'weights' or 'serve' measure a million units, too")
     bench.set_defaults(run=run_bench)
 
 
@@ -160,8 +160,8 @@ def run_bench(arguments: argparse.Namespace) -> int:
         need_precompute()
     if arguments.name != "featurevis" and (arguments.model or arguments.layer or arguments.flat):
         raise UsageError(f"--model, --layer and --flat are for 'featurevis', not for {arguments.name!r}. Leave them out.")
-    if arguments.name != "weights" and arguments.million:
-        raise UsageError(f"--million is for 'weights', not for {arguments.name!r}. Leave it out.")
+    if arguments.name not in ("weights", "serve") and arguments.million:
+        raise UsageError(f"--million is for 'weights' and 'serve', not for {arguments.name!r}. Leave it out.")
     from precompute.bench.machine import BenchOptions
 
     chosen = {"model": arguments.model} if arguments.model else {}

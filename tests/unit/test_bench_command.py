@@ -19,7 +19,7 @@ SPEC = "tiny:net@random:0"
         (["featurevis", "--model", SPEC, "--layer", "head"], "no channel picture"),
         (["pass", "--model", SPEC], "'featurevis'"),
         (["weights", "--flat"], "'featurevis'"),
-        (["serve", "--million"], "'weights'"),
+        (["pass", "--million"], "'weights'"),
     ],
 )
 def test_what_cannot_be_measured_is_said(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

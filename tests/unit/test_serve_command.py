@@ -18,6 +18,7 @@ def test_small_products_get_one_thread_unless_the_user_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
 ) -> None:
     monkeypatch.setenv(command.ATLAS_VARIABLE, "")
+    monkeypatch.setenv(command.RATE_VARIABLE, "")
     monkeypatch.setenv(command.THREADS_VARIABLE, given or "")
     if given is None:
         monkeypatch.delenv(command.THREADS_VARIABLE)
@@ -28,7 +29,7 @@ def test_small_products_get_one_thread_unless_the_user_says_otherwise(
 
     monkeypatch.setattr(uvicorn, "run", run)
     monkeypatch.setattr(command, "refuse_taken_port", lambda *_: None)
-    command.serve(Path("atlas"), "127.0.0.1", 8000)
+    command.serve(Path("atlas"), command.ServeOptions())
     assert seen == [expected]
 
 
