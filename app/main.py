@@ -21,7 +21,7 @@ from app.pages.random import random_routes
 from app.query import Query
 from app.rate import RateLimit, client_of, refuse
 from app.ready import LEVEL, SMALLEST_PACKED, RawHeaders, ReadyAnswers, is_known_tag, takes_gzip, target_of
-from app.ready_blobs import IMMUTABLE, ReadyBlobs
+from app.ready_blobs import ReadyBlobs
 from app.settings import AppSettings
 from app.static_files import StaticFolder
 from app.templating import Templates, app_version
