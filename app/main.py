@@ -42,7 +42,7 @@ _EMBED_HEADERS = [
     if name != b"x-frame-options"
 ]
 # They travel as one file: one request instead of six.
-_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css")
+_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css", "responses.css")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",

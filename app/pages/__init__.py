@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights
+from app.pages import circuits, compare, factors, layers, models, queries, search, stimuli, units, weights
 
 PAGES = (
     *models.PAGES,
@@ -14,5 +14,6 @@ PAGES = (
     *queries.PAGES,
     *stimuli.PAGES,
     *search.PAGES,
+    *compare.PAGES,
     *circuits.PAGES,
 )

@@ -11,7 +11,15 @@ from app.pictures.thumbs import thumbnails
 from precompute.store.reader import STALE_SECONDS, AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
 
-TECHNIQUES = ("statistics", "dataset_examples", "feature_visualization", "weights")
+TECHNIQUES = (
+    "statistics",
+    "dataset_examples",
+    "feature_visualization",
+    "weights",
+    "responses",
+    "similar_units",
+    "activation_maps",
+)
 
 
 def page_links(page: str, **others: str | None) -> Links:
