@@ -157,9 +157,9 @@ def compare_units(units: Iterable[tuple[str, str, int]]) -> str:
     return with_query("/compare", {"units": ",".join(f"{model_id}/{name}/{index}" for model_id, name, index in units) or None})
 
 
-def compare_layers(left: tuple[str, str], right: tuple[str, str]) -> str:
+def compare_layers(left: tuple[str, str], right: tuple[str, str], **query: object) -> str:
     """Return the address of two layers, `(model, layer)`, with their units matched."""
-    return with_query("/compare", {"left": "/".join(left), "right": "/".join(right)})
+    return with_query("/compare", {"left": "/".join(left), "right": "/".join(right)} | query)
 
 
 def pictures(model_id: str, layer_name: str, index: int, version: str) -> str:
