@@ -11,9 +11,12 @@ from starlette.responses import FileResponse
 from app.dependencies import AtlasDoor, check_unit
 from app.drawing import shapes, strips
 from app.parts import visualizations
+from app.parts.examples import examples_of
+from app.parts.responses import heat_version
 from app.parts.routes import read_way
 from app.pictures import compose, thumbs
 from app.pictures.filters import filters_of
+from app.pictures.heat import heat_strip
 from app.pictures.kept import KeptFiles
 from app.query import Parameter, Query, finite_number
 from app.ready_blobs import IMMUTABLE
@@ -23,6 +26,7 @@ from precompute.store.blobs import MEDIA_TYPES
 from precompute.store.expanded import kernel_of
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord, ThumbRecord
+from precompute.store.responses import example_maps
 
 THUMB_PX = 128
 MAX_SHEET_UNITS = 64
@@ -52,6 +56,7 @@ class Media:
         router = APIRouter()
         for path, endpoint in (
             ("/media/strips/{model}/{layer}/{unit}.webp", self.strip),
+            ("/media/heat/{model}/{layer}/{unit}.png", self.heat),
             ("/media/pictures/{model}/{layer}/{unit}.webp", self.pictures),
             ("/media/thumbs/{model}/{layer}/{unit}.webp", self.thumb),
             ("/media/sheets/{model}.webp", self.sheet),
@@ -84,6 +89,20 @@ class Media:
         version = strips.version_of(payload, [stimulus.blob_name for stimulus in stimuli.values()])
         key = f"strip|{catalog.model.id}|{layer.name}|{unit}|{version}"
         return self._kept(key, asked == version, lambda: compose.strip(reader, catalog, layer, payload, stimuli))
+
+    def heat(self, request: Request) -> Response:
+        """Answer with the activation maps of a unit's examples, to be laid over its strip."""
+        asked = Query(request.query_params.multi_items(), (_VERSION,)).text("v")
+        reader, catalog, layer, unit = self._unit(request)
+        payload = next((found.payload for found in reader.artifacts(layer, unit) if found.kind == "examples"), None)
+        found = example_maps(reader, catalog, layer, unit)
+        if payload is None or found is None:
+            hint = "It is not built yet, or no example of the unit is above zero."
+            raise UnknownName("activation map", str(unit), (), where=layer.name, hint=hint)
+        shown = examples_of(reader, catalog, layer, unit, payload)
+        version = heat_version(shown.strip.url if shown.strip else "", found[2].blob_name)
+        headers = {"Cache-Control": IMMUTABLE if asked == version else "no-cache"}
+        return Response(heat_strip(catalog, layer, payload, found[0]), headers=headers, media_type="image/png")
 
     def pictures(self, request: Request) -> Response:
         """Answer with all visualizations of a unit side by side."""

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from app import urls
 from app.contexts import Context
 from app.drawing import circuits as drawn_circuits
+from app.drawing import marks, shapes
 from app.drawing import models as drawn_models
-from app.drawing import shapes
 from app.explorer import links as explorer_links
 from app.parts import visualizations
 from app.settings import AppSettings
@@ -55,6 +55,7 @@ class Templates:
         self._environment.globals.update(
             urls=urls,
             draw=shapes,
+            marks=marks,
             diagrams=drawn_models,
             draw_circuit=drawn_circuits.draw_circuit,
             explorer=explorer_links,
@@ -63,6 +64,7 @@ class Templates:
             alt=alt_texts,
             static=self.static,
             without=formats.without,
+            similar_keys=formats.similar_keys,
             has_htmx=all((settings.static / "vendor" / name).is_file() for name in ("htmx.min.js", "htmx-sse.min.js")),
             version=app_version(),
         )

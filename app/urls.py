@@ -162,6 +162,21 @@ def strip(model_id: str, layer_name: str, index: int, version: str) -> str:
     return f"/media/strips/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"
 
 
+def heat(model_id: str, layer_name: str, index: int, version: str) -> str:
+    """Return the address of the activation maps of a unit's examples, over the strip of its examples."""
+    return f"/media/heat/{part(model_id)}/{part(layer_name)}/{index}.png?v={version}"
+
+
+def compare_units(units: Iterable[tuple[str, str, int]]) -> str:
+    """Return the address of some units, `(model, layer, unit)`, side by side."""
+    return with_query("/compare", {"units": ",".join(f"{model_id}/{name}/{index}" for model_id, name, index in units) or None})
+
+
+def compare_layers(left: tuple[str, str], right: tuple[str, str], **query: object) -> str:
+    """Return the address of two layers, `(model, layer)`, with their units matched."""
+    return with_query("/compare", {"left": "/".join(left), "right": "/".join(right)} | query)
+
+
 def pictures(model_id: str, layer_name: str, index: int, version: str) -> str:
     """Return the address of one picture that holds all visualizations of a unit."""
     return f"/media/pictures/{part(model_id)}/{part(layer_name)}/{index}.webp?v={version}"

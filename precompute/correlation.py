@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,22 @@ from numpy.typing import NDArray
 Profiles = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Places = NDArray[np.intp]
+
+NUM_SIMILAR = 12
+NONE = -1
+SIMILAR_ROW: np.dtype[Any] = np.dtype(
+    [
+        ("within_unit", "<i4", (NUM_SIMILAR,)),
+        ("within_correlation", "<f4", (NUM_SIMILAR,)),
+        ("other_layer", "<i4", (NUM_SIMILAR,)),
+        ("other_unit", "<i4", (NUM_SIMILAR,)),
+        ("other_correlation", "<f4", (NUM_SIMILAR,)),
+        ("within_chance", "<f4"),
+        ("other_chance", "<f4"),
+        ("is_constant", "?"),
+    ]
+)
+"""What is stored of the nearest units of one unit; `NONE` and not-a-number fill up where there are fewer. Layers by position."""
 
 # Half-precision numbers are 2^-11 apart at 1: a spread below this share of the mean is their rounding.
 SMALLEST_SPREAD = 2.0**-9
@@ -103,12 +119,3 @@ def common_images(left: NDArray[np.int32], right: NDArray[np.int32]) -> tuple[Pl
     """Return the places of the images that two profiles share, in both, in the order of the images."""
     _, first, second = np.intersect1d(left, right, assume_unique=True, return_indices=True)
     return first, second
-
-
-def largest_of(rows: Iterable[NDArray[np.float32]]) -> NDArray[np.float32] | None:
-    """Return the largest value in each row over several arrays with the same rows, or None where there is none."""
-    found: NDArray[np.float32] | None = None
-    for values in rows:
-        highest = values.max(axis=1)
-        found = highest if found is None else np.maximum(found, highest)
-    return found

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.bench.synthetic_atlas import picture
+from precompute.bench.synthetic_responses import MadeUp, made_up_profile, responses_of
 from precompute.counted import Counts
 from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
@@ -47,6 +48,7 @@ SCORES = (
     "seed_agreement",
 )
 RUN = "run-fixture"
+TECHNIQUES = ("statistics", "dataset_examples", "feature_visualization", "weights")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _write_images(writer: AtlasWriter, generator: np.random.Generator) -> None:
                 "dataset_id": "data-fixture",
                 "stimulus_index": index,
                 "key": f"made.png#{index},0,{index + SIDE},{SIDE}",
-                "label": HOSTILE_LABEL if index == 3 else ("stripes", "blobs", None)[index % 3],
+                "label": _stimulus_label(index),
                 "source": "made.png",
                 "width": SIDE,
                 "height": SIDE,
@@ -126,6 +128,10 @@ def _write_images(writer: AtlasWriter, generator: np.random.Generator) -> None:
             }
         )
     writer.upsert(schema.stimulus, rows)
+
+
+def _stimulus_label(index: int) -> str | None:
+    return HOSTILE_LABEL if index == 3 else ("stripes", "blobs", None)[index % 3]
 
 
 class _Model:
@@ -148,6 +154,7 @@ class _Model:
         self._write_links()
         for layer in self.layers:
             self._write_results(layer)
+        self._write_responses()
 
     def _write_model(self) -> None:
         check = {
@@ -259,7 +266,7 @@ class _Model:
 
     def _write_results(self, layer: Plan) -> None:
         last = layer.num_units - 1
-        for technique in ("statistics", "dataset_examples", "feature_visualization", "weights"):
+        for technique in TECHNIQUES:
             done = self._task(layer, technique, 0, last)
             todo = self._task(layer, technique, last, last + 1)
             self.writer.upsert(schema.task, [done, todo])
@@ -267,6 +274,25 @@ class _Model:
             self.writer.finish_task(done, results, self.ids, f"{RUN}-{self.number}", 1.0)
             if technique == "feature_visualization":
                 self.writer.fail_task(todo, "the picture turned into NaN")
+
+    def _write_responses(self) -> None:
+        """Write the answers to whole images: the second model has the profiles of the first, its units in reverse."""
+        labels = [_stimulus_label(index) for index in range(NUM_STIMULI)]
+        generator = np.random.default_rng(11)
+        before: tuple[int, NDArray[np.float32]] | None = None
+        for place, layer in enumerate(self.layers):
+            profile = made_up_profile(layer.num_units, generator.normal(size=(6, NUM_STIMULI)), generator)
+            if self.number:
+                profile = np.ascontiguousarray(profile[::-1])
+            about = MadeUp(layer.name, layer.num_units, min(layer.map_side, 14), range(NUM_STIMULI), labels)
+            found = list(responses_of(about, profile, before, generator))
+            before = (place, profile)
+            for technique in ("responses", "similar_units", "activation_maps"):
+                mine = [result for result in found if result.technique == technique]
+                if mine and not (self.number and technique == "activation_maps"):
+                    task = self._task(layer, technique, 0, layer.num_units)
+                    self.writer.upsert(schema.task, [task])
+                    self.writer.finish_task(task, mine, self.ids, f"{RUN}-{self.number}", 1.0)
 
     def _task(self, layer: Plan, technique: str, start: int, stop: int) -> dict[str, Any]:
         return {

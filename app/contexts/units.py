@@ -9,6 +9,7 @@ from pydantic import Field
 from app.contexts.base import Context, Links, Number, Part, Stage, Whole
 from app.contexts.kernels import FilterPicture
 from app.contexts.models import LayerSummary
+from app.contexts.responses import ExampleHeat, LabelResponses, LayerMap, LogitWeights, Similar
 
 
 class UnitSummary(Part):
@@ -46,6 +47,7 @@ class LayerPage(LayerSummary, Context):
     statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
     query: dict[str, str] = Field(description="The query as it was understood")
     filter_maximum: Number = Field(description="Largest size of a weight on the image; null where the layer has no filters")
+    map: LayerMap | None = Field(description="With `view=map`: all units that pass the filter, placed by what they answer to")
     stages: list[Stage]
 
 
@@ -215,6 +217,10 @@ class UnitPage(Context):
     visualizations: list[Visualization]
     weights: Weights
     filter: FilterPicture | None = Field(description="Of a layer that reads the image, once its weights are built")
+    similar: Similar | None = Field(description="Units that answer to the same images; null where not built")
+    label_responses: LabelResponses | None = Field(description="By label of the images; null where they have none, or not built")
+    logit_weights: LogitWeights | None = Field(description="Where the classifier comes directly after the unit's layer")
+    heat: ExampleHeat | None = Field(description="Where in its examples the unit is active; null where it has no maps")
     labels: list[dict[str, Any]] = Field(description="What people call the unit")
     provenance: Provenance
     links: Links

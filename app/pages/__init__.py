@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights, words
+from app.pages import circuits, compare, factors, layers, models, queries, search, stimuli, units, weights, words
 
 PAGES = (
     *models.PAGES,
@@ -14,6 +14,7 @@ PAGES = (
     *queries.PAGES,
     *stimuli.PAGES,
     *search.PAGES,
+    *compare.PAGES,
     *circuits.PAGES,
     *words.PAGES,
 )

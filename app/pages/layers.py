@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from app import urls
-from app.contexts import LayerPage, MetricRange, UnitSummary
+from app.contexts import LayerMap, LayerPage, MetricRange, UnitSummary
 from app.dependencies import Visit
+from app.parts.layer_map import map_of
 from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.pictures.filters import Filters, filter_picture, filters_of
 from app.pictures.thumbs import layer_thumbnails
@@ -31,6 +32,7 @@ PARAMETERS = (
         choices=("unit", "filter", "filter_each"),
         default="unit",
     ),
+    Parameter("view", "The units as a grid, or on a map by what they answer to", choices=("grid", "map"), default="grid"),
     Parameter("limit", f"Units on a page, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "A place in the list, from `next`"),
 )
@@ -42,7 +44,7 @@ def build_layer(visit: Visit) -> LayerPage:
     metrics = list_metrics(reader, layer)
     wanted = _filter(visit, list(metrics))
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size", "picture")}
+    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size", "picture", "view")}
     scope["layer"] = layer.name
     after = decode_cursor(scope, visit.query.text("after"), ((int, float, type(None)), int))
     units = list_units(reader, layer, wanted, None if after is None else (after[0], after[1]), limit + 1)
@@ -73,9 +75,16 @@ def build_layer(visit: Visit) -> LayerPage:
         metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
         statuses=count_statuses(reader, layer),
         filter_maximum=None if filters is None else filters.maximum,
+        map=_map(visit, wanted),
         query=visit.query.values,
         stages=stages_of(row for row in coverage if row.layer == layer.row),
     )
+
+
+def _map(visit: Visit, wanted: UnitFilter) -> LayerMap | None:
+    if visit.query.choice("view", "grid") == "grid":
+        return None
+    return map_of(visit, list_units(visit.reader, visit.layer, wanted, None, MAX_LIMIT))
 
 
 def neighbours(visit: Visit) -> dict[str, str | None]:

@@ -11,6 +11,7 @@ from app.contexts import Histogram, Links, Partner, Provenance, Scores, UnitPage
 from app.dependencies import Visit
 from app.parts.examples import examples_of
 from app.parts.partners import partners_of
+from app.parts.responses import fields_of
 from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.pictures.filters import filter_picture, filters_of
 from app.twins import Page
@@ -32,6 +33,7 @@ def build_unit(visit: Visit) -> UnitPage:
     ]
     metrics = reader.metrics(layer, [unit]).get(unit, {})
     weights = _weights(visit)
+    shown = None if examples is None else examples_of(reader, catalog, layer, unit, examples.payload)
     return UnitPage(
         model=catalog.model.id,
         layer=layer.name,
@@ -41,10 +43,11 @@ def build_unit(visit: Visit) -> UnitPage:
         receptive_field_px=layer.spec.receptive_field_px,
         metrics=metrics,
         histogram=None if histogram is None else _histogram(histogram),
-        examples=None if examples is None else examples_of(reader, catalog, layer, unit, examples.payload),
+        examples=shown,
         visualizations=visualizations,
         weights=weights,
         filter=filter_picture(layer, filters_of(reader, layer), unit),
+        **fields_of(visit, shown),
         labels=[],
         provenance=_provenance(visit, artifacts),
         links=build_links(visit),

@@ -13,7 +13,15 @@ from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
 from precompute.store.written import STALE_SECONDS
 
-TECHNIQUES = ("statistics", "dataset_examples", "feature_visualization", "weights")
+TECHNIQUES = (
+    "statistics",
+    "dataset_examples",
+    "feature_visualization",
+    "weights",
+    "responses",
+    "similar_units",
+    "activation_maps",
+)
 
 
 def page_links(page: str, **others: str | None) -> Links:

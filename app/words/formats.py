@@ -140,6 +140,12 @@ def partner_key(partner: Any) -> tuple[str, int, str | None]:
     return partner.layer, partner.unit, partner.thumbnail
 
 
+def similar_keys(page: Any, count: int) -> list[tuple[str, str, int]]:
+    """Return model, layer and index of the units most like that of a page, of all layers."""
+    found = sorted((*page.similar.within, *page.similar.others), key=lambda item: -item.correlation)
+    return [(page.model, item.layer, item.unit) for item in found[:count]]
+
+
 def sample_key_in(sample: Any, layer: str) -> tuple[str, int, str | None]:
     """Return what a sheet of small pictures needs to know of a unit of a layer."""
     return layer, sample.index, sample.thumbnail

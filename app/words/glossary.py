@@ -94,6 +94,21 @@ TERMS = {
     "status_never_started": "No start gave a direction to improve: as far as can be seen, the image does not matter to the unit.",
     "status_saturated": "Every path to the unit is at a ceiling; more steps would change nothing.",
     "coverage": "How many units each technique has finished; a build that runs goes on while you look.",
+    "similar_units": "Units that answer to the same images: the stronger one, the stronger the other.",
+    "response_profile": "A unit's activation averaged over positions, image by image: unlike the largest activation, it does "
+    "not stop at a ceiling.",
+    "correlation": "1 where two units rise and fall together over the images, 0 where they have nothing to do with each other, "
+    "-1 where one rises as the other falls.",
+    "permuted_images": "The unit's activations dealt out to other images, and compared with the same units: what the best of so "
+    "many reaches by chance.",
+    "label_responses": "The images grouped by their label, and how strongly the unit answers to each group.",
+    "label_mean": "Averaged over positions and over all images of the label.",
+    "eta_squared": "Eta squared: the share of the variance over images that lies between labels, 0 none of it, 100 % all.",
+    "logit_weights": "How much the unit, where it is active, speaks for a class or against it: the weights into the classifier.",
+    "activation_map": "Where in the image the unit is active: orange most, dark not at all, on one scale for all its examples.",
+    "layer_map": "All units of a layer in the plane; those that answer to the same images lie near each other.",
+    "neighbours_kept": "How many of the units nearest by correlation are among the nearest on the map: a plane cannot keep all.",
+    "matched_units": "Pairs, one of each layer, that are each other's best of those left, by correlation on the same images.",
     "provenance": "Where the weights, the images and the settings come from: what is needed to make this page again.",
     "architecture": "The layers of the network, and the paths that data takes from one to the next.",
     "map_size": "Height and width of what a layer makes of an image: so many positions, with one number for each unit at each.",

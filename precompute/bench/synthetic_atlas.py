@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sqlalchemy import Column, ColumnElement, Connection, Table, literal, select
 
+from precompute.bench.synthetic_responses import NUM_FACTORS, MadeUp, made_up_profile, responses_of
 from precompute.counted import Counts
 from precompute.domain import BlobData, Placement
 from precompute.store import schema
@@ -30,6 +31,16 @@ from precompute.store.writer import AtlasWriter
 SIDE = 224
 NUM_STIMULI = 2000
 RUN = "run-synthetic"
+NUM_PROFILE_IMAGES = 1024
+TECHNIQUES = (
+    "statistics",
+    "dataset_examples",
+    "feature_visualization",
+    "weights",
+    "responses",
+    "similar_units",
+    "activation_maps",
+)
 # (repeats, stride, kernel, expansion, channels) of the stages of EfficientNet-Lite0
 STAGES = (
     (1, 1, 3, 1, 16),
@@ -82,6 +93,7 @@ def make_synthetic_atlas(folder: Path, images: Path | None = None, *, num_copies
     _write_model(writer, layers)
     pictures = [writer.put_blob(_webp(stimuli[int(place)] if images else picture(generator, 128))) for place in range(300)]
     _write_links(writer, layers, generator)
+    _write_responses(writer, layers, generator)
     bridge = writer.put_blob(_array(generator, (layers[0][1], layers[-1][1], 1, 1)))
     writer.close()
     connection = sqlite3.connect(folder / "atlas.db")
@@ -235,7 +247,7 @@ def _write_model(writer: AtlasWriter, layers: list[Layer]) -> None:
         }
         size = {"nonlinearity": None, "num_units": units, "unit_axis": 1, "map_size": [side, side], "receptive_field_px": field}
         rows.append(place | size | {"stride_px": SIDE // side, "offset_px": [-field // 2, -field // 2]})
-        for technique in ("statistics", "dataset_examples", "feature_visualization", "weights"):
+        for technique in TECHNIQUES:
             step = 16 if technique == "feature_visualization" else units
             for start in range(0, units, step):
                 key = {"model_id": "synthetic", "technique": technique, "layer_id": number, "unit_start": start, "variant": ""}
@@ -263,6 +275,21 @@ def _write_links(writer: AtlasWriter, layers: list[Layer], generator: np.random.
             }
             layout = "diagonal" if is_diagonal else "full"
             writer.upsert(schema.layer_link, [row | {"layout": layout, "blob_sha256": writer.put_blob(array)}])
+
+
+def _write_responses(writer: AtlasWriter, layers: list[Layer], generator: np.random.Generator) -> None:
+    """Write what units answer to whole images; each layer is compared with the one before it."""
+    images = np.sort(generator.permutation(NUM_STIMULI)[:NUM_PROFILE_IMAGES]).tolist()
+    labels = [f"label {index % 50}" for index in images]
+    factors = generator.normal(size=(NUM_FACTORS, NUM_PROFILE_IMAGES))
+    before: tuple[int, NDArray[np.float32]] | None = None
+    for number, (name, units, side, *_) in enumerate(layers, start=1):
+        profile = made_up_profile(units, factors, generator)
+        for found in responses_of(MadeUp(name, units, min(side, 7), images, labels), profile, before, generator):
+            key = {"layer_id": number, "unit_index": -1, "technique": found.technique, "kind": found.kind, "position": 0}
+            sha256 = None if found.blob is None else writer.put_blob(found.blob)
+            writer.upsert(schema.artifact, [key | {"payload": dict(found.payload), "blob_sha256": sha256, "run_id": RUN}])
+        before = (number - 1, profile)
 
 
 def _write_units(

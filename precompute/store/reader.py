@@ -267,6 +267,10 @@ class AtlasReader:
         rows = self.all(_ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == -1, table.c.kind == kind))
         return artifact_of_row(rows[0]) if rows else None
 
+    def layer_artifacts(self, layer: LayerRecord) -> list[ArtifactRecord]:
+        """Return all artifacts about a whole layer."""
+        return [artifact_of_row(row) for row in self.all(_UNIT_ARTIFACTS, layer=layer.row, unit=-1)]
+
     def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
         """Return what the small pictures of some units are made of; units with nothing yet are left out."""
         wanted = list(units)

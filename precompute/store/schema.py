@@ -34,6 +34,21 @@ Payloads of artifacts, by kind:
 `filters`        about a layer that reads the image: {"is_exact": linear all the way, "kernel_shape": [height, width],
                  "input_gain": [what the input normalisation multiplies each channel by], "maximum": largest size of a weight};
                  the blob is the array [unit, rgb, height, width], float32, per unit of pixel value from 0 to 1, the gain in it
+
+About layers, with an array as blob:
+
+`profile`        {"num_images": n, "scale": number, "reduction": words}; [unit, image], float16: mean activation over positions
+                 divided by the scale, on each image of the sample that all models with the dataset share
+`profile_images` {"num_images": n}; [image], int32: the stimulus index of each column of the profile, ascending
+`label_responses` {"labels": [names], "num_images": [n of each], "eta_squared_chance": number}; [unit] of mean [label], overall,
+                 eta_squared, chance_max: see `activations.responses.LabelResponses`
+`similar_units`  {"k": n, "num_images": n, "num_layers": n compared}; [unit] of `correlation.SIMILAR_ROW`
+`layout`         {"method": name, "num_images": n, "num_placed": n, "k": n, "neighbours_kept": share of each unit's k nearest by
+                 correlation that are among its k nearest here, "neighbours_kept_by_chance": number}; [unit, 2], float32, from -1
+                 to 1; not a number for units that do not vary
+`example_maps`   {"map_size": [height, width], "reduction": "largest", "order": "top, quantiles"}; [unit, place, height, width],
+                 uint8: the activation as a share of the unit's scale, 255 for all of it, 0 for zero and below
+`example_scales` {}; [unit], float32: the largest activation of the unit's examples; zero or below: it has no maps
 """
 
 from __future__ import annotations

@@ -18,27 +18,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from precompute.activations.layout import neighbours_kept, num_neighbours, place_units
-from precompute.correlation import correlate, permuted, standardise, strongest
+from precompute.correlation import NONE, NUM_SIMILAR, SIMILAR_ROW, correlate, permuted, standardise, strongest
 from precompute.domain import LAYOUT, PROFILE, SIMILAR, Artifact, Result, stable_hash
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 from precompute.techniques.responses import npy
 
-NUM_SIMILAR = 12
-NONE = -1
 UNITS_AT_ONCE = 512
-
-SIMILAR_ROW = np.dtype(
-    [
-        ("within_unit", "<i4", (NUM_SIMILAR,)),
-        ("within_correlation", "<f4", (NUM_SIMILAR,)),
-        ("other_layer", "<i4", (NUM_SIMILAR,)),
-        ("other_unit", "<i4", (NUM_SIMILAR,)),
-        ("other_correlation", "<f4", (NUM_SIMILAR,)),
-        ("within_chance", "<f4"),
-        ("other_chance", "<f4"),
-        ("is_constant", "?"),
-    ]
-)
 
 
 @TECHNIQUES.register("similar_units")

@@ -81,7 +81,9 @@ def test_axe_finds_what_is_wrong(browser: Browser, address: str, repository: Pat
     page.goto(UNIT)
     page.evaluate(axe_script(repository))
     page.evaluate("() => document.querySelector('main img').removeAttribute('alt')")
-    assert [problem.split(":")[0] for problem in findings(page)] == ["image-alt", "link-name"], "a picture without words, and so a link without"
+    assert [problem.split(":")[0] for problem in findings(page)] == ["image-alt", "link-name"], (
+        "a picture without words, and so a link without"
+    )
     context.close()
 
 
