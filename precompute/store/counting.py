@@ -67,9 +67,8 @@ class _Count:
     metrics: dict[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
     facets: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict[tuple[str, str], NDArray[np.bool_]])
 
-    @property
-    def num_units(self) -> int:
-        return sum(number for _, number in self.layers)
+    def __post_init__(self) -> None:
+        self.num_units = sum(number for _, number in self.layers)
 
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Yield each layer with its part of the arrays, then the whole model."""
@@ -81,11 +80,15 @@ class _Count:
 
     def metric(self, name: str) -> NDArray[np.float64]:
         """Return the array of a metric, new where it has not been met."""
-        return self.metrics.setdefault(name, np.full(self.num_units, np.nan))
+        if name not in self.metrics:
+            self.metrics[name] = np.full(self.num_units, np.nan)
+        return self.metrics[name]
 
     def facet(self, name: str, value: str) -> NDArray[np.bool_]:
         """Return which units have a value of a facet, new where it has not been met."""
-        return self.facets.setdefault((name, value), np.zeros(self.num_units, dtype=bool))
+        if (name, value) not in self.facets:
+            self.facets[name, value] = np.zeros(self.num_units, dtype=bool)
+        return self.facets[name, value]
 
 
 def count_model(writer: AtlasWriter, model_id: str) -> None:
@@ -121,7 +124,7 @@ def _read_metrics(connection: Connection, found: _Count, layer: int, part: slice
     table = schema.unit_metric.c
     query = select(table.metric, table.unit_index, table.value).where(table.layer_id == layer, table.value.is_not(None))
     values: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for metric, unit, value in connection.execute(query).tuples():
+    for metric, unit, value in connection.execute(query):
         values[metric].append((unit, value))
     for metric, pairs in values.items():
         units, numbers = zip(*pairs, strict=True)
@@ -133,7 +136,7 @@ def _read_pictures(connection: Connection, found: _Count, layer: int, part: slic
     query = select(
         table.unit_index, func.json_extract(table.payload, "$.status"), func.json_extract(table.payload, "$.flags")
     ).where(table.layer_id == layer, table.unit_index >= 0, table.kind == "visualization")
-    for unit, status, flags in connection.execute(query).tuples():
+    for unit, status, flags in connection.execute(query):
         found.facet("visualization", "yes")[part][unit] = True
         if status:
             found.facet("status", status)[part][unit] = True
@@ -151,12 +154,13 @@ def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksReco
     table = schema.top_stimulus.c
     for layer, part in list(found.parts())[:-1]:
         query = select(table.unit_index, table.stimulus_index).where(table.layer_id == layer, table.rank < NUM_EXAMPLES)
-        pairs = np.array(connection.execute(query).tuples().all(), dtype=np.int64).reshape(-1, 2)
+        # Rows of a result are slow to make an array of; plain numbers are not.
+        pairs = np.fromiter((number for row in connection.execute(query) for number in row), np.int64).reshape(-1, 2)
         places = looks.places(pairs[:, 1])
         units, places = pairs[places >= 0, 0], places[places >= 0]
-        sums = np.zeros((part.stop - part.start, looks.values.shape[1]))
-        np.add.at(sums, units, looks.values[places])
         numbers = np.bincount(units, minlength=part.stop - part.start)
+        summing = [np.bincount(units, column, part.stop - part.start) for column in looks.values[places].T]
+        sums = np.stack(summing, 1)
         has = numbers > 0
         total[part][has] = sums[has] / numbers[has, None]
     return total
