@@ -16,6 +16,7 @@ from app.explorer.files import ExplorerFiles
 from app.media import Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
+from app.pages.example import example_routes
 from app.pages.random import random_routes
 from app.query import Query
 from app.ready import Answer, ReadyAnswers, is_known_tag, takes_gzip, target_of
@@ -122,6 +123,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(random_routes(door))
+    app.include_router(example_routes())
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())

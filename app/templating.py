@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from app import urls
 from app.contexts import Context
+from app.drawing import bins, shapes
 from app.drawing import circuits as drawn_circuits
 from app.drawing import models as drawn_models
-from app.drawing import shapes
 from app.explorer import links as explorer_links
 from app.parts import visualizations
 from app.settings import AppSettings
@@ -55,6 +55,7 @@ class Templates:
         self._environment.globals.update(
             urls=urls,
             draw=shapes,
+            bins=bins,
             diagrams=drawn_models,
             draw_circuit=drawn_circuits.draw_circuit,
             explorer=explorer_links,

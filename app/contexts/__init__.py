@@ -18,6 +18,7 @@ from app.contexts.circuits import (
     Verdict,
 )
 from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
+from app.contexts.find import ExamplePage, Facet, LayerShare, LikeControl, LikeStimulus, LikeUnit, UnitInModel, UnitsPage
 from app.contexts.kernels import (
     Factor,
     FactorControl,
@@ -95,6 +96,7 @@ __all__ = [
     "EndpointPart",
     "ErrorPage",
     "Example",
+    "ExamplePage",
     "Examples",
     "ExpectedNumber",
     "ExplorerColumn",
@@ -102,6 +104,7 @@ __all__ = [
     "ExplorerPage",
     "ExplorerQuery",
     "ExplorerUnit",
+    "Facet",
     "Factor",
     "FactorControl",
     "FactorPartner",
@@ -119,7 +122,11 @@ __all__ = [
     "LayerCount",
     "LayerOnModel",
     "LayerPage",
+    "LayerShare",
     "LayerSummary",
+    "LikeControl",
+    "LikeStimulus",
+    "LikeUnit",
     "Links",
     "ListedPartner",
     "MetricRange",
@@ -147,10 +154,12 @@ __all__ = [
     "StimulusPage",
     "StimulusUnit",
     "Strip",
+    "UnitInModel",
     "UnitPage",
     "UnitPlace",
     "UnitSample",
     "UnitSummary",
+    "UnitsPage",
     "Verdict",
     "Visualization",
     "Weights",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, factors, layers, models, queries, search, stimuli, units, weights, words
+from app.pages import circuits, example, factors, layers, model_units, models, queries, search, stimuli, units, weights, words
 
 PAGES = (
     *models.PAGES,
+    *model_units.PAGES,
     *layers.PAGES,
     *queries.LAYER_PAGES,
     *units.PAGES,
@@ -14,6 +15,7 @@ PAGES = (
     *queries.PAGES,
     *stimuli.PAGES,
     *search.PAGES,
+    *example.PAGES,
     *circuits.PAGES,
     *words.PAGES,
 )

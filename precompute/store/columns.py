@@ -6,6 +6,7 @@ query takes seconds. The arrays are what a build counted last, and are read when
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +16,13 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from precompute.store import schema
-from precompute.store.counting import LOOKS, Bins
+from precompute.store.counting import LOOKS, LOOKS_CONTROL, Bins
+from precompute.store.likeness import ChanceScores, first_places
 from precompute.store.looks import LooksRecord, read_looks
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
 
 Mask = NDArray[np.bool_]
-_SAMPLE = 2048
 _KEPT_COLUMNS = 24
 
 
@@ -91,9 +92,14 @@ class UnitColumns:
         return found if found.size else np.zeros(self.num_units, dtype=bool)
 
     def looks(self) -> NDArray[np.float32]:
-        """Return the mean look of the strongest examples of every unit `[unit, number]`, empty where it was not counted."""
+        """Return the mean direction of the strongest examples of every unit `[unit, number]`, empty where it was not counted."""
         found = self._column(LOOKS, lambda data: np.frombuffer(data, "<f4"))
         return found.reshape(self.num_units, -1) if found.size else np.zeros((0, 0), dtype=np.float32)
+
+    def looks_control(self) -> ChanceScores | None:
+        """Return what images drawn by chance find, or None where it was not counted."""
+        found = self._column(LOOKS_CONTROL, lambda data: [ChanceScores(**json.loads(data))])
+        return found[0] if len(found) else None
 
     def _column(self, name: str, read: Any) -> Any:
         found = self._kept.pop(name, None)
@@ -186,26 +192,6 @@ class UnitColumns:
         if after is not None:
             places = places[places < after] if is_descending else places[places > after]
         return places[:limit].tolist()
-
-
-def first_places(keys: NDArray[np.floating[Any]], limit: int) -> NDArray[np.int64]:
-    """Return where the smallest keys are, in order; where keys are equal, the first place first.
-
-    A bound from a sample spares most keys the search; the answer does not depend on it.
-    """
-    chosen = np.arange(len(keys))
-    if len(keys) > 4 * _SAMPLE:
-        step = len(keys) // _SAMPLE
-        sample = np.sort(keys[::step])
-        near = np.flatnonzero(keys <= sample[min(len(sample) - 1, 4 * limit // step + 8)])
-        if len(near) >= limit:
-            chosen = near
-    few = keys[chosen]
-    if len(few) > limit:
-        bound = np.partition(few, limit - 1)[limit - 1]
-        below, equal = chosen[few < bound], chosen[few == bound]
-        chosen = np.concatenate([below, equal[: limit - len(below)]])
-    return chosen[np.lexsort((chosen, keys[chosen]))]
 
 
 def _both(first: Mask | None, second: Mask) -> Mask:

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, insert, select
 
 from precompute.store import schema
+from precompute.store.likeness import chance_scores, drawn
 from precompute.store.looks import NUM_EXAMPLES, LooksRecord, read_looks
 from precompute.store.writer import AtlasWriter, utc_now
 
 NUM_BINS = 40
 LOOKS = "looks"
+LOOKS_CONTROL = "looks_control"
 _STRETCH_BEYOND = 8.0
 """A range this many times wider than its middle nine tenths has its bins stretched."""
 
@@ -106,7 +108,10 @@ def count_model(writer: AtlasWriter, model_id: str) -> None:
             _read_pictures(connection, found, number, part)
         columns = _columns(found)
         if looks is not None:
-            columns[LOOKS] = _read_looks_of_units(connection, found, looks).tobytes()
+            like = _read_looks_of_units(connection, found, looks)
+            columns[LOOKS] = like.means.tobytes()
+            chance = chance_scores(looks, like.means, like.owners, like.num_examples)
+            columns[LOOKS_CONTROL] = json.dumps(asdict(chance)).encode()
     tables: dict[Any, list[dict[str, Any]]] = {
         schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
         schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
@@ -148,9 +153,27 @@ def _listed(flags: str | None) -> Sequence[str]:
     return json.loads(flags) if flags and flags != "[]" else ()
 
 
-def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> NDArray[np.float32]:
-    """Return the mean look of the strongest examples of each unit, `[unit, number]`; not a number where it has none."""
-    total = np.full((found.num_units, looks.values.shape[1]), np.nan, dtype=np.float32)
+@dataclass(frozen=True)
+class _Looks:
+    """What the strongest examples of units look like.
+
+    Attributes:
+        means: Their mean direction `[unit, number]`, zero where there are none.
+        num_examples: Of each unit.
+        owners: For each image that is drawn by chance, the units that have it among their examples.
+    """
+
+    means: NDArray[np.float32]
+    num_examples: NDArray[np.int64]
+    owners: dict[int, NDArray[np.int64]]
+
+
+def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> _Looks:
+    means = np.zeros((found.num_units, looks.values.shape[1]), dtype=np.float32)
+    numbers = np.zeros(found.num_units, dtype=np.int64)
+    is_drawn = np.zeros(len(looks.stimuli), dtype=bool)
+    is_drawn[drawn(looks)] = True
+    owners: dict[int, list[int]] = defaultdict(list)
     table = schema.top_stimulus.c
     for layer, part in list(found.parts())[:-1]:
         query = select(table.unit_index, table.stimulus_index).where(table.layer_id == layer, table.rank < NUM_EXAMPLES)
@@ -158,12 +181,13 @@ def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksReco
         pairs = np.fromiter((number for row in connection.execute(query) for number in row), np.int64).reshape(-1, 2)
         places = looks.places(pairs[:, 1])
         units, places = pairs[places >= 0, 0], places[places >= 0]
-        numbers = np.bincount(units, minlength=part.stop - part.start)
-        summing = [np.bincount(units, column, part.stop - part.start) for column in looks.values[places].T]
-        sums = np.stack(summing, 1)
-        has = numbers > 0
-        total[part][has] = sums[has] / numbers[has, None]
-    return total
+        size = part.stop - part.start
+        sums = np.stack([np.bincount(units, column, size) for column in looks.directions[places].T], 1)
+        numbers[part] = np.bincount(units, minlength=size)
+        means[part] = sums / np.maximum(numbers[part, None], 1)
+        for unit, place in zip(units[is_drawn[places]].tolist(), places[is_drawn[places]].tolist(), strict=True):
+            owners[place].append(part.start + unit)
+    return _Looks(means, numbers, {place: np.array(units) for place, units in owners.items()})
 
 
 def _columns(found: _Count) -> dict[str, bytes]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precompute.store.columns import ColumnFilter, UnitColumns, facet_counts, first_places, metric_bins, unit_columns
+from precompute.store.columns import ColumnFilter, UnitColumns, facet_counts, metric_bins, unit_columns
 from precompute.store.counting import bins_of
+from precompute.store.likeness import first_places
 from precompute.store.listing import UnitFilter, count_statuses, count_units, list_units
 from precompute.store.reader import AtlasReader
 
