@@ -17,6 +17,7 @@ from app.media import Media
 from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.pages.events import BuildEvents
+from app.pages.example import example_routes
 from app.pages.random import random_routes
 from app.query import Query
 from app.rate import RateLimit, client_of, refuse
@@ -155,6 +156,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(random_routes(door))
     app.include_router(BuildEvents(door).router())
+    app.include_router(example_routes())
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())

@@ -11,8 +11,18 @@ from starlette.staticfiles import StaticFiles
 
 from app.media import IMMUTABLE
 
-STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css", "pages.css", "responses.css")
-SCRIPTS = ("keys", "terms", "roving", "ahead", "sections", "loupe", "boxes", "heat")
+STYLES = (
+    "tokens.css",
+    "base.css",
+    "components.css",
+    "circuits.css",
+    "explorer.css",
+    "queries.css",
+    "pages.css",
+    "responses.css",
+    "find.css",
+)
+SCRIPTS = ("keys", "terms", "roving", "ahead", "sections", "loupe", "boxes", "heat", "suggest", "range", "drop")
 """The behaviours that are sent with every page, each a file with one function `mount`."""
 
 _MOUNT = re.compile(r"^export function mount\(", re.MULTILINE)

@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from app import urls
 from app.contexts import Context
+from app.drawing import bins, marks, shapes
 from app.drawing import circuits as drawn_circuits
-from app.drawing import marks, shapes
 from app.drawing import models as drawn_models
 from app.explorer import links as explorer_links
 from app.parts import visualizations
@@ -56,6 +56,7 @@ class Templates:
             urls=urls,
             draw=shapes,
             marks=marks,
+            bins=bins,
             diagrams=drawn_models,
             draw_circuit=drawn_circuits.draw_circuit,
             explorer=explorer_links,

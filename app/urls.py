@@ -239,13 +239,23 @@ def twin(page: str) -> str:
     return f"{API}{page}"
 
 
+def search_example(**query: object) -> str:
+    """Return the address of the search for images and units that are like an image."""
+    return with_query("/search/example", query)
+
+
+def units(model_id: str, **query: object) -> str:
+    """Return the address of the list of all units of a model."""
+    return with_query(f"{model(model_id)}/units", query)
+
+
 def methods(path: str) -> str:
     """Return the methods that an address answers, as the `Allow` header says them."""
     if path == f"{API}/circuits":
         return "GET, HEAD, POST"
     if path == views():
         return "POST"
-    if path == new_circuit():
+    if path in (new_circuit(), search_example(), twin(search_example())):
         return "GET, HEAD, POST"
     if re.fullmatch(f"{API}/circuits/[^/]+", path) and path != circuit_schema():
         return "GET, HEAD, PUT, DELETE"

@@ -27,6 +27,7 @@ from app.contexts.compare import (
     SharedPartner,
 )
 from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
+from app.contexts.find import ExamplePage, Facet, LayerShare, LikeControl, LikeStimulus, LikeUnit, UnitInModel, UnitsPage
 from app.contexts.kernels import (
     Factor,
     FactorControl,
@@ -119,6 +120,7 @@ __all__ = [
     "ErrorPage",
     "Example",
     "ExampleHeat",
+    "ExamplePage",
     "Examples",
     "ExpectedNumber",
     "ExplorerColumn",
@@ -126,6 +128,7 @@ __all__ = [
     "ExplorerPage",
     "ExplorerQuery",
     "ExplorerUnit",
+    "Facet",
     "Factor",
     "FactorControl",
     "FactorPartner",
@@ -146,7 +149,11 @@ __all__ = [
     "LayerMap",
     "LayerOnModel",
     "LayerPage",
+    "LayerShare",
     "LayerSummary",
+    "LikeControl",
+    "LikeStimulus",
+    "LikeUnit",
     "Links",
     "ListedPartner",
     "LogitWeight",
@@ -183,10 +190,12 @@ __all__ = [
     "StimulusPage",
     "StimulusUnit",
     "Strip",
+    "UnitInModel",
     "UnitPage",
     "UnitPlace",
     "UnitSample",
     "UnitSummary",
+    "UnitsPage",
     "Verdict",
     "Visualization",
     "Weights",

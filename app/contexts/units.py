@@ -32,6 +32,11 @@ class MetricRange(Part):
     name: str
     low: Number
     high: Number
+    scale: str | None = Field(
+        default=None, description="linear, or stretched: bins grow away from the median; null where no build has counted yet"
+    )
+    edges: list[Number] = Field(default_factory=list[Number], description="Of the histogram over all units, whatever the filter")
+    counts: list[int] = Field(default_factory=list[int])
 
 
 class LayerPage(LayerSummary, Context):
@@ -45,6 +50,7 @@ class LayerPage(LayerSummary, Context):
     next: str | None
     metrics: list[MetricRange]
     statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
+    flags: dict[str, int] = Field(description="How many units have a picture with each flag")
     query: dict[str, str] = Field(description="The query as it was understood")
     filter_maximum: Number = Field(description="Largest size of a weight on the image; null where the layer has no filters")
     map: LayerMap | None = Field(description="With `view=map`: all units that pass the filter, placed by what they answer to")

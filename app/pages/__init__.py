@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from app.pages import circuits, compare, factors, layers, models, queries, search, stimuli, units, weights, words
+from app.pages import (
+    circuits,
+    compare,
+    example,
+    factors,
+    layers,
+    model_units,
+    models,
+    queries,
+    search,
+    stimuli,
+    units,
+    weights,
+    words,
+)
 
 PAGES = (
     *models.PAGES,
+    *model_units.PAGES,
     *layers.PAGES,
     *queries.LAYER_PAGES,
     *units.PAGES,
@@ -15,6 +30,7 @@ PAGES = (
     *stimuli.PAGES,
     *search.PAGES,
     *compare.PAGES,
+    *example.PAGES,
     *circuits.PAGES,
     *words.PAGES,
 )

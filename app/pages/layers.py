@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app import urls
-from app.contexts import LayerMap, LayerPage, MetricRange, UnitSummary
+from app.contexts import LayerMap, LayerPage, UnitSummary
 from app.dependencies import Visit
 from app.parts.layer_map import map_of
+from app.parts.ranges import metric_ranges
 from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
 from app.pictures.filters import Filters, filter_picture, filters_of
 from app.pictures.thumbs import layer_thumbnails
@@ -13,7 +14,8 @@ from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from precompute.domain import VISUALIZATION_STATUSES
 from precompute.errors import UsageError, closest_names
-from precompute.store.listing import ListedUnit, UnitFilter, count_statuses, count_units, list_metrics, list_units
+from precompute.store.columns import facet_counts
+from precompute.store.listing import ListedUnit, UnitFilter, count_statuses, count_units, list_units
 from precompute.store.records import LayerRecord
 
 DEFAULT_LIMIT = 60
@@ -24,6 +26,8 @@ PARAMETERS = (
     Parameter("min.", "Only units whose METRIC is at least this", kind="number"),
     Parameter("max.", "Only units whose METRIC is at most this", kind="number"),
     Parameter("status", "Only units with a visualization of this status", choices=VISUALIZATION_STATUSES),
+    Parameter("flag", "Only units with a picture that has this flag"),
+    Parameter("label", "Only units whose label contains this text"),
     Parameter("visualization", "Only units with, or without, a visualization", choices=("yes", "no")),
     Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
     Parameter(
@@ -41,8 +45,9 @@ PARAMETERS = (
 def build_layer(visit: Visit) -> LayerPage:
     """Return the page of a layer."""
     reader, layer = visit.reader, visit.layer
-    metrics = list_metrics(reader, layer)
-    wanted = _filter(visit, list(metrics))
+    metrics = metric_ranges(reader, layer.model_id, layer)
+    facets = facet_counts(reader, layer.model_id, layer) or {"status": count_statuses(reader, layer)}
+    wanted = _filter(visit, [metric.name for metric in metrics])
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size", "picture", "view")}
     scope["layer"] = layer.name
@@ -72,8 +77,9 @@ def build_layer(visit: Visit) -> LayerPage:
         items=_items(visit, layer, units, None if picture == "unit" else filters),
         total=total,
         next=following,
-        metrics=[MetricRange(name=name, low=low, high=high) for name, (low, high) in sorted(metrics.items())],
-        statuses=count_statuses(reader, layer),
+        metrics=metrics,
+        statuses=facets.get("status", {}),
+        flags=facets.get("flag", {}),
         filter_maximum=None if filters is None else filters.maximum,
         map=_map(visit, wanted),
         query=visit.query.values,
@@ -115,6 +121,8 @@ def _filter(visit: Visit, metrics: list[str]) -> UnitFilter:
         maximum=maximum,
         status=query.choice("status"),
         has_visualization=None if visualization is None else visualization == "yes",
+        flag=query.text("flag") or None,
+        label=query.text("label") or None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Search: unit numbers, layers, models, labels of units and of images."""
+"""Search: unit numbers, layers, models, labels of units and of images, names of files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from app.words.formats import plural
 from precompute.errors import UsageError, closest_names
-from precompute.store.listing import find_labelled_units, find_stimuli
-from precompute.store.records import Catalog
+from precompute.store.finding import FoundName, find_names, has_index
+from precompute.store.indexing import KINDS, fold
+from precompute.store.records import Catalog, LayerRecord
 
 DEFAULT_LIMIT = 40
 MAX_FOUND = 400
+MAX_PER_KIND = 100
 MAX_LENGTH = 200
 PARAMETERS = (
     Parameter("q", "What to look for: `42`, `blocks.3 42`, `conv_dw`, `tabby cat`"),
@@ -31,10 +33,14 @@ _UNIT = re.compile(r"^(?P<layer>.*?)[\s/:#]*(?<![\d])(?P<unit>0|[1-9]\d{0,8})$")
 
 @dataclass(frozen=True)
 class _Hit:
-    """Something found, before its picture is looked up; smaller scores come first."""
+    """Something found, before it is told in words; smaller scores come first."""
 
     score: tuple[int, int, int, int]
-    found: Found
+    kind: str
+    title: str
+    detail: str
+    model: str | None
+    link: str
     unit: tuple[str, int] | None = None
 
 
@@ -57,9 +63,11 @@ def build_search(visit: Visit) -> SearchPage:
         q=q,
         items=_pictured(visit, catalogs, hits[start : start + limit]),
         total=len(hits),
+        is_cut=len(hits) >= MAX_PER_KIND,
         next=following,
         suggestions=[] if hits or not q else _suggestions(catalogs, q),
-        links=page_links(urls.search(q=q or None)),
+        has_index=has_index(visit.reader),
+        links=page_links(urls.search(q=q or None), example=urls.search_example()),
     )
 
 
@@ -67,90 +75,122 @@ def _best(hits: Iterable[_Hit]) -> list[_Hit]:
     """Return the hits, best first; what was found in two ways is told once."""
     found: dict[str, _Hit] = {}
     for hit in sorted(hits, key=lambda hit: hit.score):
-        found.setdefault(hit.found.link, hit)
+        found.setdefault(hit.link, hit)
     return list(found.values())[:MAX_FOUND]
 
 
 def _hits(visit: Visit, catalogs: list[Catalog], q: str) -> Iterator[_Hit]:
-    text = q.lower()
-    match = _UNIT.match(text)
-    for place, catalog in enumerate(catalogs):
-        yield from _names(catalog, place, text)
-        if match is not None:
-            yield from _numbers(catalog, place, match["layer"].strip(" /:#"), int(match["unit"]))
-    yield from _labels(visit, catalogs, text)
-
-
-def _closeness(text: str, name: str) -> int | None:
-    """Return how well a name matches: 0 equal, 1 begins, 2 a word begins, 3 contains; None where it does not."""
-    name = name.lower()
-    place = name.find(text)
-    if place < 0:
-        return None
-    if name == text:
-        return 0
-    if place == 0:
-        return 1
-    return 2 if not name[place - 1].isalnum() else 3
-
-
-def _names(catalog: Catalog, place: int, text: str) -> Iterator[_Hit]:
-    model = catalog.model
-    close = [found for found in (_closeness(text, model.id), _closeness(text, model.title)) if found is not None]
-    if close:
-        detail = f"{plural(model.num_layers, 'layer')}, {plural(model.num_units, 'unit')}"
-        yield _Hit((min(close), 0, place, 0), _found("model", model.title, detail, model.id, urls.model(model.id)))
-    for layer in catalog.layers.values():
-        closeness = _closeness(text, layer.name)
-        if closeness is not None:
-            detail = f"{layer.spec.operation}, {plural(layer.spec.num_units, layer.spec.kind)}"
-            found = _found("layer", layer.name, detail, model.id, urls.layer(model.id, layer.name))
-            yield _Hit((closeness, 1, layer.spec.position, place), found)
-
-
-def _numbers(catalog: Catalog, place: int, layer_text: str, unit: int) -> Iterator[_Hit]:
-    for layer in catalog.layers.values():
-        closeness = _closeness(layer_text, layer.name) if layer_text else 1
-        if closeness is None or unit >= layer.spec.num_units:
-            continue
-        url = urls.unit(catalog.model.id, layer.name, unit)
-        found = _found(
-            "unit", f"{layer.name} / {unit}", f"{layer.spec.kind} {unit} of {layer.spec.num_units}", catalog.model.id, url
-        )
-        yield _Hit((closeness, 2, layer.spec.position, place), found, (layer.name, unit))
-
-
-def _labels(visit: Visit, catalogs: list[Catalog], text: str) -> Iterator[_Hit]:
+    text = fold(q)
     layers = {row: (catalog, layer) for catalog in catalogs for row, layer in catalog.by_row.items()}
-    for rank, found in enumerate(find_labelled_units(visit.reader, text, MAX_FOUND)):
-        catalog, layer = layers[found.layer]
-        url = urls.unit(catalog.model.id, layer.name, found.unit)
-        detail = f"{layer.name} / {found.unit}"
-        hit = _found("unit", found.label, detail, catalog.model.id, url)
-        yield _Hit((_closeness(text, found.label) or 0, 3, rank, 0), hit, (layer.name, found.unit))
-    for rank, (first, name, number) in enumerate(find_stimuli(visit.reader, text, 60)):
-        hit = _found("images", name, plural(number, "image"), None, urls.stimulus(first))
-        yield _Hit((_closeness(text, name) or 0, 4, rank, 0), hit)
+    if has_index(visit.reader):
+        for name in find_names(visit.reader, q, MAX_PER_KIND):
+            hit = _named(name, _closeness(text, name.folded), catalogs, layers)
+            if hit is not None:
+                yield hit
+    else:
+        yield from _names(catalogs, text)
+    match = _UNIT.match(text)
+    if match is not None:
+        yield from _numbers(visit, catalogs, layers, match["layer"].strip(" /:#"), int(match["unit"]))
 
 
-def _found(kind: str, title: str, detail: str, model: str | None, link: str) -> Found:
-    return Found(kind=kind, title=title, detail=detail, model=model, thumbnail=None, link=link)
+def _closeness(text: str, name: str) -> int:
+    """Return how well a name that was found matches: 0 equal, 1 begins, 2 has the text where a word begins, 3 otherwise."""
+    if name.startswith(text):
+        return int(name != text)
+    place = name.find(text)
+    return 2 if place > 0 and not name[place - 1].isalnum() else 3
+
+
+def _named(
+    name: FoundName, closeness: int, catalogs: list[Catalog], layers: dict[int, tuple[Catalog, LayerRecord]]
+) -> _Hit | None:
+    """Return a name of the index as a hit, or None where the atlas no longer has what it names."""
+    score = (closeness, KINDS.index(name.kind), name.place, 0)
+    if name.kind == "model":
+        catalog = next((catalog for catalog in catalogs if catalog.model.id == name.model_id), None)
+        return None if catalog is None else _model_hit(catalog, score)
+    if name.stimulus_id is not None:
+        detail = plural(name.num_images or 0, "image")
+        return _Hit(score, name.kind, name.title, detail, None, urls.stimulus(name.stimulus_id))
+    known = layers.get(name.layer_id or 0)
+    if known is None:
+        return None
+    catalog, layer = known
+    if name.unit is None:
+        return _layer_hit(catalog, layer, score)
+    link = urls.unit(catalog.model.id, layer.name, name.unit)
+    return _Hit(score, "unit", name.title, f"{layer.name} / {name.unit}", catalog.model.id, link, (layer.name, name.unit))
+
+
+def _model_hit(catalog: Catalog, score: tuple[int, int, int, int]) -> _Hit:
+    model = catalog.model
+    detail = f"{plural(model.num_layers, 'layer')}, {plural(model.num_units, 'unit')}"
+    return _Hit(score, "model", model.title, detail, model.id, urls.model(model.id))
+
+
+def _layer_hit(catalog: Catalog, layer: LayerRecord, score: tuple[int, int, int, int]) -> _Hit:
+    detail = f"{layer.spec.operation}, {plural(layer.spec.num_units, layer.spec.kind)}"
+    return _Hit(score, "layer", layer.name, detail, catalog.model.id, urls.layer(catalog.model.id, layer.name))
+
+
+def _names(catalogs: list[Catalog], text: str) -> Iterator[_Hit]:
+    """Yield models and layers by their names where no build has made the index of names yet."""
+    for place, catalog in enumerate(catalogs):
+        if text in (model_name := fold(f"{catalog.model.id} {catalog.model.title}")):
+            yield _model_hit(catalog, (_closeness(text, model_name), 0, place, 0))
+        for layer in catalog.layers.values():
+            if text in (name := fold(layer.name)):
+                yield _layer_hit(catalog, layer, (_closeness(text, name), 1, layer.spec.position, place))
+
+
+def _numbers(
+    visit: Visit, catalogs: list[Catalog], layers: dict[int, tuple[Catalog, LayerRecord]], layer_text: str, unit: int
+) -> Iterator[_Hit]:
+    """Yield the units of a number, in all layers or in those that have the words before it in their name."""
+    places = {catalog.model.id: place for place, catalog in enumerate(catalogs)}
+    chosen: Iterable[tuple[Catalog, LayerRecord, int]]
+    if not layer_text:
+        chosen = ((catalog, layer, 1) for catalog in catalogs for layer in catalog.layers.values())
+    elif has_index(visit.reader):
+        names = find_names(visit.reader, layer_text, MAX_PER_KIND, kinds=("layer",))
+        known = [(name, layers[name.layer_id]) for name in names if name.layer_id in layers]
+        chosen = ((*layer, _closeness(layer_text, name.folded)) for name, layer in known)
+    else:
+        chosen = ((catalog, layer, 3) for catalog in catalogs for layer in catalog.layers.values() if layer_text in layer.name)
+    number = 0
+    for catalog, layer, closeness in chosen:
+        if unit >= layer.spec.num_units:
+            continue
+        number += 1
+        if number > MAX_FOUND:
+            return
+        model_id = catalog.model.id
+        detail = f"{layer.spec.kind} {unit} of {layer.spec.num_units}"
+        link = urls.unit(model_id, layer.name, unit)
+        score = (closeness, KINDS.index("unit"), layer.spec.position, places[model_id])
+        yield _Hit(score, "unit", f"{layer.name} / {unit}", detail, model_id, link, (layer.name, unit))
 
 
 def _pictured(visit: Visit, catalogs: list[Catalog], hits: list[_Hit]) -> list[Found]:
     wanted: dict[str, dict[str, list[int]]] = {}
     for hit in hits:
-        if hit.unit is not None and hit.found.model is not None:
-            wanted.setdefault(hit.found.model, {}).setdefault(hit.unit[0], []).append(hit.unit[1])
+        if hit.unit is not None and hit.model is not None:
+            wanted.setdefault(hit.model, {}).setdefault(hit.unit[0], []).append(hit.unit[1])
     pictures = {
         catalog.model.id: thumbnails(visit.reader, catalog, wanted[catalog.model.id])
         for catalog in catalogs
         if catalog.model.id in wanted
     }
     return [
-        hit.found
-        if hit.unit is None
-        else hit.found.model_copy(update={"thumbnail": pictures[hit.found.model or ""].get(hit.unit)})
+        Found(
+            kind=hit.kind,
+            title=hit.title,
+            detail=hit.detail,
+            model=hit.model,
+            thumbnail=None if hit.unit is None else pictures[hit.model or ""].get(hit.unit),
+            link=hit.link,
+        )
         for hit in hits
     ]
 

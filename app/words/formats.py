@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from app.contexts import PartnersPage
+from app.words import glossary
 
 _TURNING = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 MAX_OFFERED = 200
@@ -204,9 +205,20 @@ def metric_groups(metrics: Iterable[Any]) -> list[tuple[str, list[Any]]]:
     return [group for group in groups if group[1]]
 
 
+def options(facets: Any, prefix: str = "") -> list[tuple[str, str, int]]:
+    """Return values of a facet to choose from: the value, its name in plain words, and how many units have it."""
+    pairs = facets.items() if isinstance(facets, dict) else [(facet.value, facet.num_units) for facet in facets]
+    return [(value, glossary.name(f"{prefix}{value}", words(value)), number) for value, number in pairs]
+
+
 def without(query: dict[str, str], *names: str) -> dict[str, str]:
     """Return query parameters without some of them."""
     return {key: value for key, value in query.items() if key not in names}
+
+
+def merged(query: dict[str, str], name: str, value: str) -> dict[str, str]:
+    """Return query parameters with one more, or another value of it."""
+    return query | {name: value}
 
 
 def far_layers(page: PartnersPage) -> list[str]:
@@ -240,4 +252,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "runs": runs,
     "far_layers": far_layers,
     "metric_groups": metric_groups,
+    "options": options,
+    "merged": merged,
 }

@@ -112,6 +112,16 @@ TERMS = {
     "provenance": "Where the weights, the images and the settings come from: what is needed to make this page again.",
     "architecture": "The layers of the network, and the paths that data takes from one to the next.",
     "map_size": "Height and width of what a layer makes of an image: so many positions, with one number for each unit at each.",
+    "stretched": "Most values are close together and a few far away: each bar away from the middle spans more than the one "
+    "before, so that the sliders can tell most units apart.",
+    "counted": "A build counts all units after each of its stages, and about once a minute while it makes pictures; what was "
+    "made since is not in this list yet.",
+    "likeness": "How alike two images are in textures, orientations and colours, as no network sees them: 1 is the same, 0 as "
+    "alike as two images of the dataset are on average, below 0 less.",
+    "likeness_score": "How much more the unit's nine strongest examples are like this image than like the other images of the "
+    "dataset, in standard deviations over those.",
+    "likeness_control": "The same search for images drawn by chance from the dataset: what any image finds.",
+    "likeness_shuffled": "The same search for the numbers of this image in another order: what no image looks like.",
 }
 
 

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, insert, select
 
 from precompute.store import schema
+from precompute.store.likeness import chance_scores, drawn
 from precompute.store.looks import NUM_EXAMPLES, LooksRecord, read_looks
 from precompute.store.writer import AtlasWriter, utc_now
 
 NUM_BINS = 40
 LOOKS = "looks"
+LOOKS_CONTROL = "looks_control"
 _STRETCH_BEYOND = 8.0
 """A range this many times wider than its middle nine tenths has its bins stretched."""
 
@@ -67,9 +69,8 @@ class _Count:
     metrics: dict[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
     facets: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict[tuple[str, str], NDArray[np.bool_]])
 
-    @property
-    def num_units(self) -> int:
-        return sum(number for _, number in self.layers)
+    def __post_init__(self) -> None:
+        self.num_units = sum(number for _, number in self.layers)
 
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Yield each layer with its part of the arrays, then the whole model."""
@@ -81,11 +82,15 @@ class _Count:
 
     def metric(self, name: str) -> NDArray[np.float64]:
         """Return the array of a metric, new where it has not been met."""
-        return self.metrics.setdefault(name, np.full(self.num_units, np.nan))
+        if name not in self.metrics:
+            self.metrics[name] = np.full(self.num_units, np.nan)
+        return self.metrics[name]
 
     def facet(self, name: str, value: str) -> NDArray[np.bool_]:
         """Return which units have a value of a facet, new where it has not been met."""
-        return self.facets.setdefault((name, value), np.zeros(self.num_units, dtype=bool))
+        if (name, value) not in self.facets:
+            self.facets[name, value] = np.zeros(self.num_units, dtype=bool)
+        return self.facets[name, value]
 
 
 def count_model(writer: AtlasWriter, model_id: str) -> None:
@@ -103,7 +108,10 @@ def count_model(writer: AtlasWriter, model_id: str) -> None:
             _read_pictures(connection, found, number, part)
         columns = _columns(found)
         if looks is not None:
-            columns[LOOKS] = _read_looks_of_units(connection, found, looks).tobytes()
+            like = _read_looks_of_units(connection, found, looks)
+            columns[LOOKS] = like.means.tobytes()
+            chance = chance_scores(looks, like.means, like.owners, like.num_examples)
+            columns[LOOKS_CONTROL] = json.dumps(asdict(chance)).encode()
     tables: dict[Any, list[dict[str, Any]]] = {
         schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
         schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
@@ -121,7 +129,7 @@ def _read_metrics(connection: Connection, found: _Count, layer: int, part: slice
     table = schema.unit_metric.c
     query = select(table.metric, table.unit_index, table.value).where(table.layer_id == layer, table.value.is_not(None))
     values: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for metric, unit, value in connection.execute(query).tuples():
+    for metric, unit, value in connection.execute(query):
         values[metric].append((unit, value))
     for metric, pairs in values.items():
         units, numbers = zip(*pairs, strict=True)
@@ -133,7 +141,7 @@ def _read_pictures(connection: Connection, found: _Count, layer: int, part: slic
     query = select(
         table.unit_index, func.json_extract(table.payload, "$.status"), func.json_extract(table.payload, "$.flags")
     ).where(table.layer_id == layer, table.unit_index >= 0, table.kind == "visualization")
-    for unit, status, flags in connection.execute(query).tuples():
+    for unit, status, flags in connection.execute(query):
         found.facet("visualization", "yes")[part][unit] = True
         if status:
             found.facet("status", status)[part][unit] = True
@@ -145,21 +153,41 @@ def _listed(flags: str | None) -> Sequence[str]:
     return json.loads(flags) if flags and flags != "[]" else ()
 
 
-def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> NDArray[np.float32]:
-    """Return the mean look of the strongest examples of each unit, `[unit, number]`; not a number where it has none."""
-    total = np.full((found.num_units, looks.values.shape[1]), np.nan, dtype=np.float32)
+@dataclass(frozen=True)
+class _Looks:
+    """What the strongest examples of units look like.
+
+    Attributes:
+        means: Their mean direction `[unit, number]`, zero where there are none.
+        num_examples: Of each unit.
+        owners: For each image that is drawn by chance, the units that have it among their examples.
+    """
+
+    means: NDArray[np.float32]
+    num_examples: NDArray[np.int64]
+    owners: dict[int, NDArray[np.int64]]
+
+
+def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> _Looks:
+    means = np.zeros((found.num_units, looks.values.shape[1]), dtype=np.float32)
+    numbers = np.zeros(found.num_units, dtype=np.int64)
+    is_drawn = np.zeros(len(looks.stimuli), dtype=bool)
+    is_drawn[drawn(looks)] = True
+    owners: dict[int, list[int]] = defaultdict(list)
     table = schema.top_stimulus.c
     for layer, part in list(found.parts())[:-1]:
         query = select(table.unit_index, table.stimulus_index).where(table.layer_id == layer, table.rank < NUM_EXAMPLES)
-        pairs = np.array(connection.execute(query).tuples().all(), dtype=np.int64).reshape(-1, 2)
+        # Rows of a result are slow to make an array of; plain numbers are not.
+        pairs = np.fromiter((number for row in connection.execute(query) for number in row), np.int64).reshape(-1, 2)
         places = looks.places(pairs[:, 1])
         units, places = pairs[places >= 0, 0], places[places >= 0]
-        sums = np.zeros((part.stop - part.start, looks.values.shape[1]))
-        np.add.at(sums, units, looks.values[places])
-        numbers = np.bincount(units, minlength=part.stop - part.start)
-        has = numbers > 0
-        total[part][has] = sums[has] / numbers[has, None]
-    return total
+        size = part.stop - part.start
+        sums = np.stack([np.bincount(units, column, size) for column in looks.directions[places].T], 1)
+        numbers[part] = np.bincount(units, minlength=size)
+        means[part] = sums / np.maximum(numbers[part, None], 1)
+        for unit, place in zip(units[is_drawn[places]].tolist(), places[is_drawn[places]].tolist(), strict=True):
+            owners[place].append(part.start + unit)
+    return _Looks(means, numbers, {place: np.array(units) for place, units in owners.items()})
 
 
 def _columns(found: _Count) -> dict[str, bytes]:

@@ -1,8 +1,9 @@
-"""The units of a layer, sorted, filtered and paged; and the texts that a search looks through."""
+"""The units of a layer, sorted, filtered and paged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ class UnitFilter:
         maximum: Largest value of each metric that is let through.
         status: Only units with a visualization of this status.
         has_visualization: Only units with, or only units without, a visualization.
+        flag: Only units with a picture that has this flag.
+        label: Only units whose label contains this text, whatever its case.
     """
 
     sort: str = "index"
@@ -33,6 +36,8 @@ class UnitFilter:
     maximum: Mapping[str, float] = field(default_factory=dict[str, float])
     status: str | None = None
     has_visualization: bool | None = None
+    flag: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,41 +130,11 @@ def _conditions(layer: LayerRecord, wanted: UnitFilter) -> list[ColumnElement[bo
     )
     if wanted.status is not None:
         conditions.append(pictured.where(func.json_extract(picture.c.payload, "$.status") == wanted.status).exists())
+    if wanted.flag is not None:
+        flags = func.json_extract(picture.c.payload, "$.flags")
+        conditions.append(pictured.where(func.instr(flags, json.dumps(wanted.flag)) > 0).exists())
+    if wanted.label is not None:
+        conditions.append(func.instr(func.lower(unit.c.label), wanted.label.lower()) > 0)
     if wanted.has_visualization is not None:
         conditions.append(pictured.exists() if wanted.has_visualization else ~pictured.exists())
     return conditions
-
-
-@dataclass(frozen=True)
-class LabelledUnit:
-    """A unit with a label, found by a search."""
-
-    layer: int
-    unit: int
-    label: str
-
-
-def find_labelled_units(reader: AtlasReader, text: str, limit: int) -> list[LabelledUnit]:
-    """Return units whose label contains the text, whatever its case."""
-    table = schema.unit
-    query = (
-        select(table.c.layer_id, table.c.unit_index, table.c.label)
-        .where(table.c.label.is_not(None), func.instr(func.lower(table.c.label), text.lower()) > 0)
-        .order_by(func.length(table.c.label), table.c.layer_id, table.c.unit_index)
-        .limit(limit)
-    )
-    return [LabelledUnit(row["layer_id"], row["unit_index"], row["label"]) for row in reader.all(query)]
-
-
-def find_stimuli(reader: AtlasReader, text: str, limit: int) -> Sequence[tuple[int, str, int]]:
-    """Return labels (or sources) of images that contain the text: the first image of each, the label, and how many."""
-    table = schema.stimulus
-    name = func.coalesce(table.c.label, table.c.source)
-    query = (
-        select(func.min(table.c.id).label("first"), name.label("name"), func.count().label("n"))
-        .where(func.instr(func.lower(name), text.lower()) > 0)
-        .group_by(name)
-        .order_by(func.length(name), name)
-        .limit(limit)
-    )
-    return [(row["first"], row["name"], row["n"]) for row in reader.all(query)]

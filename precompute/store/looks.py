@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,21 @@ class LooksRecord:
             return np.full(indices.shape, -1)
         found = np.minimum(np.searchsorted(self.stimuli, indices), len(self.stimuli) - 1)
         return np.where(self.stimuli[found] == indices, found, -1)
+
+    @cached_property
+    def directions(self) -> NDArray[np.float32]:
+        """Return the values of each image at length 1, `[image, number]`: their products are cosines."""
+        return self.values / np.maximum(np.linalg.norm(self.values, axis=1, keepdims=True), _SMALLEST_STD)
+
+    @cached_property
+    def mean_direction(self) -> NDArray[np.float32]:
+        """Return the mean of the directions of all images: what likeness any direction has on average."""
+        return self.directions.mean(0)
+
+    def direction_of(self, features: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return a description in standard deviations of the dataset, at length 1."""
+        values = self.standardised(features)
+        return values / max(float(np.linalg.norm(values)), _SMALLEST_STD)
 
     def standardised(self, features: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return a description in standard deviations of the dataset."""

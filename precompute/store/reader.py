@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Executable, bindparam, func, select, text
 from sqlalchemy.exc import DatabaseError
 
 from precompute.errors import AtlasError, UnknownName
@@ -62,6 +62,7 @@ _STATE = select(
     select(schema.meta.c.value).where(schema.meta.c.key == "revision").scalar_subquery().label("revision"),
     select(func.max(schema.progress.c.updated_at)).scalar_subquery().label("said"),
 )
+_TABLES = text("SELECT name FROM sqlite_master WHERE type = 'table'")
 _LABELS = select(schema.unit.c.unit_index, schema.unit.c.label).where(
     schema.unit.c.layer_id == bindparam("layer"), schema.unit.c.unit_index.in_(_UNITS)
 )
@@ -104,6 +105,9 @@ class AtlasReader:
         self._kept: tuple[str, dict[Any, Any]] = ("", {})
         self._recent: dict[Any, tuple[str, float, Any]] = {}
         self._state: Written[AtlasState] = Written(database_path(atlas))
+        self.counted: dict[Any, Any] = {}
+        """Arrays that a build counted: kept longer than answers, until they are counted again."""
+        self._tables: frozenset[str] = frozenset()
 
     def close(self) -> None:
         """Close the database."""
@@ -128,6 +132,12 @@ class AtlasReader:
         """Return the rows of a query, with values for its parameters."""
         with self.connect() as connection:
             return cast("Sequence[Row]", connection.execute(query, values).mappings().all())
+
+    def has_table(self, name: str) -> bool:
+        """Return whether the atlas has a table: one of an older version lacks some until the next build."""
+        if name not in self._tables:
+            self._tables = frozenset(row["name"] for row in self.all(_TABLES))
+        return name in self._tables
 
     # -- the whole atlas -------------------------------------------------------------------------------------------
 

@@ -293,9 +293,7 @@ unit_column = Table(
     "unit_column",
     metadata,
     _reference("model_id", "model.id", nullable=False),
-    Column(
-        "name", String, nullable=False
-    ),  # a metric: float64, not a number where missing; `facet=value`: bits; `looks`: float32
+    Column("name", String, nullable=False),  # a metric: float64, or not a number; `facet=value`: bits; `looks`: float32
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("model_id", "name"),
 )
