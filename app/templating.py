@@ -64,6 +64,10 @@ class Templates:
         self._environment.tests["metric_range"] = formats.is_metric_range
         self._environment.tests["of_picture"] = formats.is_of_picture
 
+    def draw_with(self, shapes_of_site: Any) -> None:
+        """Draw small pictures in another way than from sheets."""
+        self._environment.globals["draw"] = shapes_of_site
+
     def static(self, path: str) -> str:
         """Return the address of a static file; it changes with the content of the static files."""
         return f"/static/{self.static_version}/{path}"
