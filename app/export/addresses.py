@@ -24,7 +24,7 @@ def safe_name(text: str) -> str:
     Two names never share one, on file systems that do not tell capitals from small letters either.
 
     >>> safe_name("blocks.0.dw"), safe_name("AUX")
-    ('blocks.0.dw', 'aux-95ac64bfea')
+    ('blocks.0.dw', 'aux-1898ed910d')
     """
     is_safe = (
         _PLAIN.fullmatch(text)

@@ -86,7 +86,7 @@ class Restricted:
                         model=page.model,
                         layer=page.layer,
                         unit=page.index,
-                        rank=example.rank,
+                        rank=example.rank - 1,  # the page of an image counts from 0
                         activation=example.activation,
                         position=example.position,
                         box=example.box,

@@ -19,11 +19,15 @@ def add_commands(commands: Any) -> None:
         description="Example: unitscope export site --atlas atlas --list 'resnet18/layer1.0.conv1:0-9;resnet18/fc:281'",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of the site; it must not exist, or be empty")
-    parser.add_argument("--atlas", default=Path("atlas"), metavar="DIR", type=Path, help="the folder of the atlas; default ./atlas")
+    parser.add_argument(
+        "--atlas", default=Path("atlas"), metavar="DIR", type=Path, help="the folder of the atlas; default ./atlas"
+    )
     text = "only these units: MODEL/LAYER:1.2.8-11;MODEL/LAYER:4, or a file with such lines"
     parser.add_argument("--list", metavar="LIST", help=text)
     parser.add_argument("--model", action="append", default=[], metavar="ID", help="only this model; may be given again")
-    parser.add_argument("--layers", action="append", default=[], metavar="GLOB", help="only layers of such names; may be given again")
+    parser.add_argument(
+        "--layers", action="append", default=[], metavar="GLOB", help="only layers of such names; may be given again"
+    )
     parser.set_defaults(run=run_export)
 
 
