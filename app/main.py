@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -19,6 +20,7 @@ from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.query import Query
 from app.settings import AppSettings
+from app.sharing.routes import Sharing
 from app.templating import Templates, app_version
 from app.twins import serve_pages
 from app.writing.circuits import CircuitApi
@@ -41,8 +43,9 @@ _EMBED_HEADERS = [
     for name, value in _RAW_HEADERS
     if name != b"x-frame-options"
 ]
+_EMBEDDED = re.compile(r"/models/[^/]+/[^/]+(?:/[0-9]+(?:/weights)?)?")
 # They travel as one file: one request instead of six.
-_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css")
+_STYLES = ("tokens.css", "base.css", "components.css", "circuits.css", "explorer.css", "queries.css", "share.css")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -86,7 +89,7 @@ class Envelope:
 
 
 def _is_embed(scope: Scope) -> bool:
-    return scope["path"].endswith("/weights") and b"embed=1" in scope["query_string"].split(b"&")
+    return _EMBEDDED.fullmatch(scope["path"]) is not None and b"embed=1" in scope["query_string"].split(b"&")
 
 
 def create_app(settings: AppSettings) -> FastAPI:
@@ -104,6 +107,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(ExplorerFiles(door).router())
+    app.include_router(Sharing(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
     app.include_router(serve_pages(pages, door, templates))

@@ -11,10 +11,12 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.errors import UsageError, closest_names
+from precompute.public_address import check_public_url
 from precompute.write_token import read_token
 
 VARIABLES = {
     "UNITSCOPE_ATLAS": "folder of the atlas",
+    "UNITSCOPE_PUBLIC_URL": "scheme and host at which people reach the server; not set: no cards and no oEmbed for other sites",
     "UNITSCOPE_WRITE_TOKEN_FILE": "file with the token that allows writing circuits and short links; not set: nobody may",
 }
 
@@ -34,7 +36,13 @@ def create_app_from_environment() -> FastAPI:
     if not atlas:
         raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
     token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
-    app = create_app(AppSettings(atlas=Path(atlas), write_token=read_token(Path(token_file)) if token_file else None))
+    public_url = os.environ.get("UNITSCOPE_PUBLIC_URL")
+    settings = AppSettings(
+        atlas=Path(atlas),
+        public_url=check_public_url(public_url) if public_url else None,
+        write_token=read_token(Path(token_file)) if token_file else None,
+    )
+    app = create_app(settings)
     # What was made until here stays: looked through again and again, it would make one answer in fifty wait 20 ms.
     gc.collect()
     gc.freeze()

@@ -15,6 +15,7 @@ class AppSettings:
         static: Folder of style sheets and scripts.
         templates: Folder of the page templates.
         max_composed_bytes: How much of the strips and sheets that were composed once is kept under `ATLAS/cache`; 0 for none.
+        public_url: Scheme and host at which people reach the server, without a slash at the end; None where it is not known.
         write_token: Who knows it may write circuits and short links; None: nobody may.
     """
 
@@ -22,4 +23,5 @@ class AppSettings:
     static: Path = Path(__file__).resolve().parent.parent / "static"
     templates: Path = Path(__file__).resolve().parent.parent / "templates"
     max_composed_bytes: int = 4 << 30
+    public_url: str | None = None
     write_token: str | None = field(default=None, repr=False)

@@ -16,6 +16,7 @@ from app.drawing import models as drawn_models
 from app.drawing import shapes
 from app.explorer import links as explorer_links
 from app.parts import visualizations
+from app.parts.share import Share
 from app.settings import AppSettings
 from app.words import formats, glossary
 
@@ -72,15 +73,20 @@ class Templates:
         """Return the address of a static file; it changes with the content of the static files."""
         return f"/static/{self.static_version}/{path}"
 
-    def render(self, context: Context, path: str) -> str:
+    def render(
+        self, context: Context, path: str, *, share: Share | None = None, latest: str | None = None, template: str | None = None
+    ) -> str:
         """Return the HTML of a page.
 
         Args:
             context: What the page shows.
             path: Address of the page, without its query.
+            share: How the page is shared, or None where it is not.
+            latest: Address of the page as it is now, where a link named a build with other results.
+            template: Another template than the usual one.
         """
-        names: dict[str, Any] = {"page": context, "path": path}
-        return self._environment.get_template(context.template).render(names)
+        names: dict[str, Any] = {"page": context, "path": path, "share": share, "latest": latest}
+        return self._environment.get_template(template or context.template).render(names)
 
 
 def _hash_of(folder: Path) -> str:

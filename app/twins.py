@@ -13,9 +13,13 @@ from pydantic import BaseModel
 from app import urls
 from app.contexts import Context
 from app.dependencies import AtlasDoor, Visit
+from app.parts.builds import BUILD, check_build
+from app.parts.share import share_of
 from app.query import Parameter, Query
 from app.templating import Templates
 from precompute.errors import AtlasError
+
+_EMBED = Parameter("embed", "`1`: only what is worth showing in another page", choices=("0", "1"), default="0")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Page:
         shows_people: Whether it also shows what people wrote.
         is_fragment: Whether it is a part of a page and has no twin.
         needs_atlas: Whether it can show nothing without an atlas.
+        embed_template: The template of the page as it is shown in another one, where it can be so.
     """
 
     path: str
@@ -45,6 +50,14 @@ class Page:
     shows_people: bool = False
     is_fragment: bool = False
     needs_atlas: bool = True
+    embed_template: str | None = None
+
+    def __post_init__(self) -> None:
+        """Let every page about a model name a build, and those that can be embedded say so."""
+        added = [BUILD] if "model" in self.path_names and not self.is_fragment else []
+        if self.embed_template is not None:
+            added.append(_EMBED)
+        object.__setattr__(self, "parameters", (*self.parameters, *added))
 
     @property
     def path_names(self) -> list[str]:
@@ -68,10 +81,15 @@ def _serve_html(router: APIRouter, page: Page, door: AtlasDoor, templates: Templ
         headers = _headers(page, visit, templates)
         if not page.is_fragment:
             headers["Link"] = f'<{urls.twin(visit.full_address)}>; rel="alternate"; type="application/json"'
+        latest = _check_build(page, visit, headers)
+        is_embed = page.embed_template is not None and visit.query.choice("embed") == "1"
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         context = page.build(visit)
-        return Response(templates.render(context, path=visit.address), 200, headers, "text/html; charset=utf-8")
+        share = None if is_embed else share_of(page.name, visit, context)
+        template = page.embed_template if is_embed else None
+        text = templates.render(context, path=visit.address, share=share, latest=latest, template=template)
+        return Response(text, 200, headers, "text/html; charset=utf-8")
 
     router.add_api_route(page.path, html, methods=["GET", "HEAD"], name=page.name, include_in_schema=False)
 
@@ -81,6 +99,7 @@ def _serve_json(router: APIRouter, page: Page, door: AtlasDoor, templates: Templ
         visit = _visit(page, door, request, is_api=True)
         headers = _headers(page, visit, templates)
         headers["Link"] = f'<{visit.full_address}>; rel="alternate"; type="text/html"'
+        _check_build(page, visit, headers)
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         return Response(page.build(visit).model_dump_json(), 200, headers, "application/json")
@@ -110,6 +129,14 @@ def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Vi
     for name, value in path.items():
         address = address.replace(f"{{{name}}}", urls.part(value))
     return Visit(door, path, query, address, urls.with_query(address, query.values), is_api)
+
+
+def _check_build(page: Page, visit: Visit, headers: dict[str, str]) -> str | None:
+    """Return the address as it is now where the link names a build with other results, and say it in the `Link` header."""
+    latest = check_build(visit) if BUILD in page.parameters else None
+    if latest is not None:
+        headers["Link"] += f', <{urls.twin(latest) if visit.is_api else latest}>; rel="latest-version"'
+    return latest
 
 
 def _headers(page: Page, visit: Visit, templates: Templates) -> dict[str, str]:

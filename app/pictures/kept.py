@@ -17,11 +17,13 @@ class KeptPictures:
     Args:
         folder: Made when the first file is kept.
         max_bytes: Of all files together; 0 keeps none.
+        extension: Of their names.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, extension: str = "webp") -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._extension = extension
         self._num_bytes: int | None = None  # counted when the first file is kept
         self._lock = threading.Lock()
 
@@ -56,7 +58,7 @@ class KeptPictures:
             return
 
     def _path(self, digest: str) -> Path:
-        return self._folder / digest[:2] / f"{digest}.webp"
+        return self._folder / digest[:2] / f"{digest}.{self._extension}"
 
     def _count(self, num_bytes: int) -> None:
         with self._lock:
@@ -80,7 +82,7 @@ class KeptPictures:
     def _files(self) -> list[tuple[float, int, Path]]:
         """Return when each file was last asked for, its size and its path."""
         found: list[tuple[float, int, Path]] = []
-        for path in self._folder.glob("??/*.webp"):
+        for path in self._folder.glob(f"??/*.{self._extension}"):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process made room

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import ServeError, UsageError
+from precompute.public_address import VARIABLE as PUBLIC_URL_VARIABLE
+from precompute.public_address import check_public_url
 from precompute.write_token import VARIABLE as TOKEN_FILE_VARIABLE
 from precompute.write_token import make_token_file, read_token
 
@@ -26,6 +28,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--write", action="store_true", help="let those write circuits and short links who know the token")
     text = "with --write: the file that holds the token; by default a new one is made and printed"
     parser.add_argument("--write-token-file", metavar="FILE", type=Path, help=text)
+    text = "scheme and host at which people reach the server, such as https://units.example.org: for cards and embedding"
+    parser.add_argument("--public-url", metavar="URL", help=text)
     parser.set_defaults(run=run_serve)
 
 
@@ -40,6 +44,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
     token_file: Path | None = arguments.write_token_file
     if token_file is not None and not arguments.write:
         raise UsageError("--write-token-file belongs to --write: add that, or leave both out to serve read-only.")
+    if arguments.public_url is not None:
+        os.environ[PUBLIC_URL_VARIABLE] = check_public_url(arguments.public_url)
     refuse_taken_port(arguments.host, arguments.port)
     if not arguments.write:
         serve(arguments.atlas, arguments.host, arguments.port)

@@ -9,7 +9,7 @@ const BEHAVIOURS = {
   keys: listenToKeys,
   skip: (link) => link.addEventListener("click", skipToContent),
 };
-const FILES = new Set(["explorer", "boxes", "loupe"]);
+const FILES = new Set(["explorer", "boxes", "loupe", "share"]);
 
 /** Switch between light and dark, and remember it. */
 function switchTheme() {
