@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
+from app.bulk.routes import Bulk
 from app.dependencies import AtlasDoor
 from app.explorer.files import ExplorerFiles
 from app.media import IMMUTABLE, Media
@@ -108,6 +109,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(ExplorerFiles(door).router())
     app.include_router(Sharing(door).router())
+    app.include_router(Bulk(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
     app.include_router(serve_pages(pages, door, templates))
