@@ -164,7 +164,10 @@ def _is_known(request: Request, headers: dict[str, str]) -> bool:
 def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
     models: list[type[BaseModel]] = list(page.contexts)
     found: dict[int | str, dict[str, Any]] = {200: {"model": models[0], "description": page.summary}}
-    for status, words in ((400, "An unknown query parameter, or an impossible value"), (404, "No such name")):
+    known = {400: "An unknown query parameter, or an impossible value", 404: "No such name", 503: "The atlas cannot be read"}
+    if BUILD in page.parameters:
+        known[410] = "The link names a build of other weights or images"
+    for status, words in known.items():
         found[status] = {
             "description": words,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

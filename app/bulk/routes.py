@@ -97,7 +97,9 @@ class Bulk:
             pieces = _pieces(table, extension, wanted)
             first = next(pieces, b"")  # what goes wrong at the start is an answer, and not a broken file
             if request.method == "HEAD":
-                return Response(headers=headers, media_type=MEDIA_TYPES[extension])
+                told = Response(headers=headers, media_type=MEDIA_TYPES[extension])
+                del told.headers["content-length"]  # it is not known before all is read
+                return told
             return StreamingResponse(itertools.chain([first], pieces), headers=headers, media_type=MEDIA_TYPES[extension])
 
         return answer
