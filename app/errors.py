@@ -15,7 +15,7 @@ from app.templating import Templates
 from precompute.errors import PublicError
 
 _LOG = logging.getLogger("unitscope.app")
-_PLAIN = ("/api/", "/media/", "/static/", "/healthz")
+_PLAIN = ("/api/", "/media/", "/static/", "/healthz", "/oembed")
 
 _DETAILS = {
     404: "There is no page at this address. The start page shows every model, and the search finds layers, units and labels.",

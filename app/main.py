@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -11,6 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, urls
+from app.bulk.routes import Bulk
 from app.dependencies import AtlasDoor
 from app.explorer.files import ExplorerFiles
 from app.media import Media
@@ -24,6 +26,7 @@ from app.rate import RateLimit, client_of, refuse
 from app.ready import LEVEL, SMALLEST_PACKED, RawHeaders, ReadyAnswers, is_known_tag, takes_gzip, target_of
 from app.ready_blobs import ReadyBlobs
 from app.settings import AppSettings
+from app.sharing.routes import Sharing
 from app.static_files import StaticFolder
 from app.templating import Templates, app_version
 from app.twins import serve_pages
@@ -48,6 +51,7 @@ _EMBED_HEADERS = [
     if name != b"x-frame-options"
 ]
 _READS = ("GET", "HEAD")
+_EMBEDDED = re.compile(r"/models/[^/]+/[^/]+(?:/[0-9]+(?:/weights)?)?")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457)",
@@ -137,7 +141,7 @@ async def _send(scope: Scope, send: Send, etag: str, full: RawHeaders, known: Ra
 
 
 def _is_embed(scope: Scope) -> bool:
-    return scope["path"].endswith("/weights") and b"embed=1" in scope["query_string"].split(b"&")
+    return _EMBEDDED.fullmatch(scope["path"]) is not None and b"embed=1" in scope["query_string"].split(b"&")
 
 
 def create_app(settings: AppSettings) -> FastAPI:
@@ -158,6 +162,8 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(BuildEvents(door).router())
     app.include_router(example_routes())
     app.include_router(ExplorerFiles(door).router())
+    app.include_router(Sharing(door).router())
+    app.include_router(Bulk(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
     ready = ReadyAnswers(door, templates.version)

@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import AppSettings
 from precompute.errors import UsageError, closest_names
+from precompute.public_address import check_public_url
 from precompute.write_token import read_token
 
 VARIABLES = {
     "UNITSCOPE_ATLAS": "folder of the atlas",
     "UNITSCOPE_REQUESTS_PER_SECOND": "how many requests one client may send for as long as it likes; 0 or not set: any number",
+    "UNITSCOPE_PUBLIC_URL": "scheme and host at which people reach the server; not set: no cards and no oEmbed for other sites",
     "UNITSCOPE_WRITE_TOKEN_FILE": "file with the token that allows writing circuits and short links; not set: nobody may",
 }
 
@@ -36,9 +38,11 @@ def create_app_from_environment() -> FastAPI:
     if not atlas:
         raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
     token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
+    public_url = os.environ.get("UNITSCOPE_PUBLIC_URL")
     settings = AppSettings(
         atlas=Path(atlas),
         requests_per_second=_read_rate(os.environ.get("UNITSCOPE_REQUESTS_PER_SECOND", "")),
+        public_url=check_public_url(public_url) if public_url else None,
         write_token=read_token(Path(token_file)) if token_file else None,
     )
     app = create_app(settings)

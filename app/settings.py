@@ -18,6 +18,7 @@ class AppSettings:
         max_kept_bytes: How much of the pages that were made once is kept under `ATLAS/cache/pages`; 0 for none.
         max_ready_bytes: How much of them is kept in memory.
         requests_per_second: How many requests one client may send for as long as it likes; 0: any number.
+        public_url: Scheme and host at which people reach the server, without a slash at the end; None where it is not known.
         write_token: Who knows it may write circuits and short links; None: nobody may.
     """
 
@@ -28,4 +29,5 @@ class AppSettings:
     max_kept_bytes: int = 1 << 30
     max_ready_bytes: int = 128 << 20
     requests_per_second: float = 0.0
+    public_url: str | None = None
     write_token: str | None = field(default=None, repr=False)

@@ -16,6 +16,7 @@ from app.drawing import circuits as drawn_circuits
 from app.drawing import models as drawn_models
 from app.explorer import links as explorer_links
 from app.parts import visualizations
+from app.parts.share import Share
 from app.settings import AppSettings
 from app.words import alt_texts, formats, glossary
 
@@ -42,7 +43,7 @@ class Templates:
     def __init__(self, settings: AppSettings) -> None:
         self.static_version = _hash_of(settings.static)
         code = "-".join(_hash_of(folder, "*.py") for folder in _CODE)
-        self.version = f"{app_version()}-{code}-{_hash_of(settings.templates)}-{self.static_version}"
+        self.version = f"{app_version()}-{code}-{_hash_of(settings.templates)}-{self.static_version}-{settings.public_url or ''}"
         # Jinja does not say what its globals, filters and tests are.
         self._environment: Any = Environment(
             loader=FileSystemLoader(settings.templates),
@@ -73,19 +74,28 @@ class Templates:
         self._environment.tests["metric_range"] = formats.is_metric_range
         self._environment.tests["of_picture"] = formats.is_of_picture
 
+    def draw_with(self, shapes_of_site: Any) -> None:
+        """Draw small pictures in another way than from sheets."""
+        self._environment.globals["draw"] = shapes_of_site
+
     def static(self, path: str) -> str:
         """Return the address of a static file; it changes with the content of the static files."""
         return f"/static/{self.static_version}/{path}"
 
-    def render(self, context: Context, path: str) -> str:
+    def render(
+        self, context: Context, path: str, *, share: Share | None = None, latest: str | None = None, template: str | None = None
+    ) -> str:
         """Return the HTML of a page.
 
         Args:
             context: What the page shows.
             path: Address of the page, without its query.
+            share: How the page is shared, or None where it is not.
+            latest: Address of the page as it is now, where a link named a build with other results.
+            template: Another template than the usual one.
         """
-        names: dict[str, Any] = {"page": context, "path": path}
-        return self._environment.get_template(context.template).render(names)
+        names: dict[str, Any] = {"page": context, "path": path, "share": share, "latest": latest}
+        return self._environment.get_template(template or context.template).render(names)
 
 
 def _hash_of(folder: Path, pattern: str = "*") -> str:

@@ -13,10 +13,14 @@ from pydantic import BaseModel
 from app import urls
 from app.contexts import Context
 from app.dependencies import AtlasDoor, Visit
+from app.parts.builds import BUILD, check_build
+from app.parts.share import share_of
 from app.query import Parameter, Query
 from app.ready import Answer, Basis, ReadyAnswers, is_known_tag, make_answer, takes_gzip
 from app.templating import Templates
 from precompute.errors import AtlasError
+
+_EMBED = Parameter("embed", "`1`: only what is worth showing in another page", choices=("0", "1"), default="0")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Page:
         shows_people: Whether it also shows what people wrote.
         is_fragment: Whether it is a part of a page and has no twin.
         needs_atlas: Whether it can show nothing without an atlas.
+        embed_template: The template of the page as it is shown in another one, where it can be so.
     """
 
     path: str
@@ -46,6 +51,14 @@ class Page:
     shows_people: bool = False
     is_fragment: bool = False
     needs_atlas: bool = True
+    embed_template: str | None = None
+
+    def __post_init__(self) -> None:
+        """Let every page about a model name a build, and those that can be embedded say so."""
+        added = [BUILD] if "model" in self.path_names and not self.is_fragment else []
+        if self.embed_template is not None:
+            added.append(_EMBED)
+        object.__setattr__(self, "parameters", (*self.parameters, *added))
 
     @property
     def path_names(self) -> list[str]:
@@ -82,23 +95,28 @@ class _Server:
             headers["Link"] = f'<{visit.full_address}>; rel="alternate"; type="text/html"'
         elif not page.is_fragment:
             headers["Link"] = f'<{twin}>; rel="alternate"; type="application/json"'
+        latest = _check_build(page, visit, headers)
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         is_packed = takes_gzip(request.scope["headers"])
         usual = twin if visit.is_api else visit.full_address
         found = None if basis is None else self.ready.find_made(usual, basis, packed=is_packed)
         if found is None:
-            found = self._make(page, visit, basis, headers)
+            found = self._make(page, visit, basis, headers, latest)
             if basis is not None:
                 self.ready.keep(request.scope, usual, found)
         return _response(found, is_packed=is_packed)
 
-    def _make(self, page: Page, visit: Visit, basis: Basis | None, headers: dict[str, str]) -> Answer:
+    def _make(self, page: Page, visit: Visit, basis: Basis | None, headers: dict[str, str], latest: str | None) -> Answer:
         context = page.build(visit)
         if visit.is_api:
             body, media_type = context.model_dump_json(), "application/json"
         else:
-            body, media_type = self.templates.render(context, path=visit.address), "text/html; charset=utf-8"
+            is_embed = page.embed_template is not None and visit.query.choice("embed") == "1"
+            share = None if is_embed else share_of(page.name, visit, context)
+            template = page.embed_template if is_embed else None
+            body = self.templates.render(context, path=visit.address, share=share, latest=latest, template=template)
+            media_type = "text/html; charset=utf-8"
         return make_answer(basis or Basis("", is_live=False, shows_people=False), headers, media_type, body.encode())
 
     def _basis(self, page: Page) -> tuple[Basis | None, str]:
@@ -165,6 +183,14 @@ def _etag(visit: Visit, templates: Templates, stamp: str) -> str:
     return f'W/"{hashlib.sha256(chr(0).join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24]}"'
 
 
+def _check_build(page: Page, visit: Visit, headers: dict[str, str]) -> str | None:
+    """Return the address as it is now where the link names a build with other results, and say it in the `Link` header."""
+    latest = check_build(visit) if BUILD in page.parameters else None
+    if latest is not None:
+        headers["Link"] += f', <{urls.twin(latest) if visit.is_api else latest}>; rel="latest-version"'
+    return latest
+
+
 def _is_known(request: Request, headers: dict[str, str]) -> bool:
     return is_known_tag(request.headers.get("if-none-match", ""), headers["ETag"])
 
@@ -172,7 +198,10 @@ def _is_known(request: Request, headers: dict[str, str]) -> bool:
 def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
     models: list[type[BaseModel]] = list(page.contexts)
     found: dict[int | str, dict[str, Any]] = {200: {"model": models[0], "description": page.summary}}
-    for status, words in ((400, "An unknown query parameter, or an impossible value"), (404, "No such name")):
+    known = {400: "An unknown query parameter, or an impossible value", 404: "No such name", 503: "The atlas cannot be read"}
+    if BUILD in page.parameters:
+        known[410] = "The link names a build of other weights or images"
+    for status, words in known.items():
         found[status] = {
             "description": words,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -200,6 +200,21 @@ def sheet(model_id: str, size_px: int, units: Iterable[tuple[str, int]], version
     return with_query(f"/media/sheets/{part(model_id)}.webp", {"px": size_px, "units": listed, "v": version})
 
 
+def unit_card(model_id: str, layer_name: str, index: int, version: str) -> str:
+    """Return the address of the picture that tells other sites what a unit is."""
+    return f"/media/cards/{part(model_id)}/{part(layer_name)}/{index}.png?v={version}"
+
+
+def layer_card(model_id: str, layer_name: str, version: str) -> str:
+    """Return the address of the picture that tells other sites what a layer is."""
+    return f"/media/cards/{part(model_id)}/{part(layer_name)}.png?v={version}"
+
+
+def oembed(address: str) -> str:
+    """Return the address that tells programs how a page is shown in another one."""
+    return with_query("/oembed", {"format": "json", "url": address})
+
+
 def kernel(
     model_id: str,
     source: tuple[str, int],

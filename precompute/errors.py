@@ -6,6 +6,8 @@
     |   `-- UnknownName          a name that does not exist, with the closest that does (HTTP 404)
     |-- WeightsError             a weight file that is missing, unreadable or does not fit
     |-- ImagesError              an image folder that is missing, unreadable or empty
+    |-- OtherBuild               a link to a build that the atlas no longer holds (HTTP 410)
+    |-- NotOffered               something that this server cannot do as it was started or installed (HTTP 501)
     |-- AtlasError               an atlas that is missing, of a newer schema, locked, or full
     |-- TooManyListeners         as many follow builds as may (HTTP 503)
     |-- WriteRefused             something that may not be written, or not so
@@ -111,6 +113,20 @@ class AtlasError(PublicError):
     http_status = 503
     exit_code = 1
     title = "Atlas not usable"
+
+
+class OtherBuild(PublicError):
+    """A link to a build of a model that the atlas no longer holds."""
+
+    http_status = 410
+    title = "Another build"
+
+
+class NotOffered(PublicError):
+    """Something that this server cannot do as it was started or installed."""
+
+    http_status = 501
+    title = "Not offered here"
 
 
 class WriteRefused(PublicError):

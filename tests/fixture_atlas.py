@@ -72,7 +72,7 @@ LAYERS = (
 MODELS = ("tiny_a", "tiny_b")
 
 
-def make_fixture_atlas(folder: Path) -> Path:
+def make_fixture_atlas(folder: Path, layers: tuple[Plan, ...] = LAYERS) -> Path:
     """Write the atlas and return its folder.
 
     Unit 0..3 of each layer have no visualization, the last unit of each layer has nothing at all, and the statuses go round.
@@ -82,7 +82,7 @@ def make_fixture_atlas(folder: Path) -> Path:
     generator = np.random.default_rng(7)
     _write_images(writer, generator)
     for number, model_id in enumerate(MODELS):
-        _Model(writer, number, model_id, generator, LAYERS).write()
+        _Model(writer, number, model_id, generator, layers).write()
     for model_id in MODELS:
         Counts(writer, model_id).begin("data-fixture", "input-fixture", 1)
     writer.set_progress(MODELS[0], "feature_visualization", 60, 84, 2.5)

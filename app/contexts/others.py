@@ -149,6 +149,14 @@ class SearchPage(Context):
     links: Links
 
 
+class ExportSearchPage(Context):
+    """The search of an exported site, which a script does."""
+
+    template = "pages/export_search.html"
+    total: int
+    links: Links
+
+
 class EndpointPart(Part):
     """One page and its twin."""
 

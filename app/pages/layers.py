@@ -154,4 +154,14 @@ def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit], filters: F
     ]
 
 
-PAGES = (Page("/models/{model}/{layer}", "layer", "All units of one layer.", build_layer, (LayerPage,), PARAMETERS),)
+PAGES = (
+    Page(
+        "/models/{model}/{layer}",
+        "layer",
+        "All units of one layer.",
+        build_layer,
+        (LayerPage,),
+        PARAMETERS,
+        embed_template="pages/layer_embed.html",
+    ),
+)

@@ -175,4 +175,13 @@ def build_links(visit: Visit) -> Links:
     )
 
 
-PAGES = (Page("/models/{model}/{layer}/{unit}", "unit", "Everything about one unit.", build_unit, (UnitPage,)),)
+PAGES = (
+    Page(
+        "/models/{model}/{layer}/{unit}",
+        "unit",
+        "Everything about one unit.",
+        build_unit,
+        (UnitPage,),
+        embed_template="pages/unit_embed.html",
+    ),
+)

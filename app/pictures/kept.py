@@ -22,8 +22,8 @@ class KeptFiles:
 
     def __init__(self, folder: Path, max_bytes: int, extension: str = "webp") -> None:
         self._folder = folder
-        self._extension = extension
         self._max_bytes = max_bytes
+        self._extension = extension
         self._num_bytes: int | None = None  # counted when the first file is kept
         self._lock = threading.Lock()
 

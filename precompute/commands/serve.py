@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import ServeError, UsageError
+from precompute.public_address import VARIABLE as PUBLIC_URL_VARIABLE
+from precompute.public_address import check_public_url
 from precompute.write_token import VARIABLE as TOKEN_FILE_VARIABLE
 from precompute.write_token import make_token_file, read_token
 
@@ -37,6 +39,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--proxy", metavar="ADDRESS", help=text)
     text = "how many processes answer; default 1"
     parser.add_argument("--workers", metavar="N", type=int, default=1, help=text)
+    text = "scheme and host at which people reach the server, such as https://units.example.org: for cards and embedding"
+    parser.add_argument("--public-url", metavar="URL", help=text)
     parser.set_defaults(run=run_serve)
 
 
@@ -98,6 +102,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
     token_file: Path | None = arguments.write_token_file
     if token_file is not None and not arguments.write:
         raise UsageError("--write-token-file belongs to --write: add that, or leave both out to serve read-only.")
+    if arguments.public_url is not None:
+        os.environ[PUBLIC_URL_VARIABLE] = check_public_url(arguments.public_url)
     options = ServeOptions(arguments.host, arguments.port, token_file, arguments.rate_limit, arguments.proxy, arguments.workers)
     refuse_taken_port(options.host, options.port)
     if not arguments.write:

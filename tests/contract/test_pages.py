@@ -116,9 +116,9 @@ def test_html_and_json_are_made_from_one_context(client: TestClient, monkeypatch
     shown: list[Context] = []
     real = Templates.render
 
-    def spy(self: Templates, context: Context, path: str) -> str:
+    def spy(self: Templates, context: Context, path: str, **more: Any) -> str:
         shown.append(context)
-        return real(self, context, path)
+        return real(self, context, path, **more)
 
     monkeypatch.setattr(Templates, "render", spy)
     client.get(UNIT)

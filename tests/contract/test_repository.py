@@ -144,7 +144,7 @@ def test_importing_the_command_is_quick() -> None:
 def test_the_base_install_has_no_torch_and_every_range_has_an_end() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"precompute", "demo", "lucent", "bench", "dev"}
+    assert set(extras) == {"precompute", "demo", "lucent", "bench", "parquet", "frames", "dev"}
     assert not [item for item in project["dependencies"] if re.match(r"torch|timm|scikit", item)]
     everything = [*project["dependencies"], *(item for items in extras.values() for item in items)]
     assert [item for item in everything if "<" not in item and "==" not in item and not item.startswith("unitscope[")] == []
