@@ -21,6 +21,7 @@ STYLES = (
     "pages.css",
     "responses.css",
     "find.css",
+    "said.css",
 )
 SCRIPTS = ("keys", "terms", "roving", "ahead", "sections", "loupe", "boxes", "heat", "suggest", "range", "drop")
 """The behaviours that are sent with every page, each a file with one function `mount`."""

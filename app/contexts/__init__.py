@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from app.contexts.annotations import (
+    AnnotationPage,
+    AnnotationPart,
+    AnnotationsPage,
+    EvidencePart,
+    ListCard,
+    ListItemPart,
+    ListPage,
+    ListsPage,
+    NewAnnotationPage,
+    NewListPage,
+    Said,
+    StatePart,
+    SubjectPart,
+)
 from app.contexts.base import Context, Links, Number, Part, Progress, Stage, UnitSample
 from app.contexts.circuits import (
     CircuitCard,
@@ -100,6 +115,9 @@ from app.contexts.units import (
 from app.contexts.words import WordEntry, WordsPage
 
 __all__ = [
+    "AnnotationPage",
+    "AnnotationPart",
+    "AnnotationsPage",
     "Box",
     "CircuitCard",
     "CircuitEdgePart",
@@ -118,6 +136,7 @@ __all__ = [
     "DocsPage",
     "EndpointPart",
     "ErrorPage",
+    "EvidencePart",
     "Example",
     "ExampleHeat",
     "ExamplePage",
@@ -155,7 +174,11 @@ __all__ = [
     "LikeStimulus",
     "LikeUnit",
     "Links",
+    "ListCard",
+    "ListItemPart",
+    "ListPage",
     "ListedPartner",
+    "ListsPage",
     "LogitWeight",
     "LogitWeights",
     "Matched",
@@ -166,7 +189,9 @@ __all__ = [
     "ModelPage",
     "ModelProvenance",
     "ModelSummary",
+    "NewAnnotationPage",
     "NewCircuitPage",
+    "NewListPage",
     "Number",
     "Part",
     "Partner",
@@ -179,6 +204,7 @@ __all__ = [
     "QuantileBin",
     "RouteRow",
     "Routes",
+    "Said",
     "Scores",
     "SearchPage",
     "SharedPartner",
@@ -186,10 +212,12 @@ __all__ = [
     "SimilarByImages",
     "Sprite",
     "Stage",
+    "StatePart",
     "StimulusLink",
     "StimulusPage",
     "StimulusUnit",
     "Strip",
+    "SubjectPart",
     "UnitInModel",
     "UnitPage",
     "UnitPlace",
