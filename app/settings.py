@@ -18,7 +18,7 @@ class AppSettings:
         max_kept_bytes: How much of the pages that were made once is kept under `ATLAS/cache/pages`; 0 for none.
         max_ready_bytes: How much of them is kept in memory.
         requests_per_second: How many requests one client may send for as long as it likes; 0: any number.
-        write_token: Who knows it may write circuits and short links; None: nobody may.
+        write_token: Who knows it may write annotations, circuits and short links; None: nobody may.
     """
 
     atlas: Path

@@ -193,7 +193,7 @@ class AnnotationApi:
 
     def _delete(self, annotation_id: str, expected: int | None) -> None:
         before = self._door.annotations.annotation(annotation_id)
-        after = complete(Deleted(kind=before.kind, deleted=True), {}, before.id, before)  # pyright: ignore[reportCallIssue]
+        after = complete(validate({"kind": before.kind, "deleted": True}), {}, before.id, before)
         if isinstance(after, Deleted):
             self._door.annotations.delete(after, expected or before.revision or 1)
 
