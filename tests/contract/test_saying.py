@@ -150,9 +150,9 @@ def test_same_document_may_come_again(writer: TestClient) -> None:
         (LABEL | {"about": {"dataset": "data-fixture", "stimulus": "../../etc/passwd"}}, 404, "no image"),
         (LABEL | {"about": {"dataset": "data-fixture"}}, 400, "half an image"),
         (LABEL | {"about": {}}, 400, "names nothing"),
-        (LABEL | {"about": ABOUT | {"unit": True}}, 400, "unit"),
-        (LABEL | {"about": ABOUT | {"unit": 1.0}}, 400, "unit"),
-        (LABEL | {"about": ABOUT | {"unit": 10**30}}, 400, "unit"),
+        (LABEL | {"about": ABOUT | {"unit": True}}, 400, "about.unit"),
+        (LABEL | {"about": ABOUT | {"unit": 1.0}}, 400, "about.unit"),
+        (LABEL | {"about": ABOUT | {"unit": 10**30}}, 400, "about.unit"),
         (LABEL | {"id": "../../../user.db"}, 400, "id"),
         (LABEL | {"id": "..%2f..%2fuser.db"}, 400, "id"),
         (LABEL | {"text": "a" * 201}, 400, "200"),
@@ -189,8 +189,9 @@ def test_same_document_may_come_again(writer: TestClient) -> None:
 )
 def test_wrong_document_is_refused_with_words(writer: TestClient, atlas: Path, body: Any, status: int, words: str) -> None:
     before = Annotations(atlas).everything()
-    assert words in problem(writer.post(API, json=body, headers=BEARER), status)
-    problem(writer.put(f"{API}/{LABEL_ID}", json=body, headers=BEARER), status)
+    sent: dict[str, Any] = {"content": json.dumps(body), "headers": BEARER | {"Content-Type": "application/json"}}
+    assert words in problem(writer.post(API, **sent), status)
+    problem(writer.put(f"{API}/{LABEL_ID}", **sent), status)
     assert Annotations(atlas).everything() == before
 
 
