@@ -30,6 +30,7 @@ from app.sharing.routes import Sharing
 from app.static_files import StaticFolder
 from app.templating import Templates, app_version
 from app.twins import serve_pages
+from app.writing.annotations import AnnotationApi
 from app.writing.circuits import CircuitApi
 
 _HEADERS = {
@@ -166,6 +167,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     app.include_router(Bulk(door).router())
     app.include_router(Media(door).router())
     app.include_router(CircuitApi(door, templates, pages).router())
+    app.include_router(AnnotationApi(door, templates, pages).router())
     ready = ReadyAnswers(door, templates.version)
     app.include_router(serve_pages(pages, door, templates, ready))
     limit = RateLimit(settings.requests_per_second) if settings.requests_per_second else None

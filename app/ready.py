@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from starlette.types import Scope
 
@@ -75,19 +75,34 @@ class Recent(Generic[Value]):
         return len(self._values)
 
 
+class Needs(NamedTuple):
+    """What a page depends on beside the atlas.
+
+    Attributes:
+        is_live: What a running build says.
+        shows_people: Circuits that people wrote.
+        shows_annotations: What people said.
+    """
+
+    is_live: bool = False
+    shows_people: bool = False
+    shows_annotations: bool = False
+
+
 @dataclass(frozen=True)
 class Basis:
     """What an answer depends on.
 
     Attributes:
         stamp: A text that is another as soon as the answer may be.
-        is_live: Whether it also depends on what a running build says.
-        shows_people: Whether it also depends on what people wrote.
+        needs: What goes into it beside the atlas.
     """
 
     stamp: str
-    is_live: bool
-    shows_people: bool
+    needs: Needs
+
+
+NOTHING = Basis("", Needs())
 
 
 @dataclass(frozen=True)
@@ -186,30 +201,33 @@ class ReadyAnswers:
         self._queries: Recent[Answer] = Recent(int(settings.max_ready_bytes * SHARE_OF_QUERIES))
         self._files = KeptFiles(settings.atlas / "cache" / "pages", settings.max_kept_bytes, "page")
         self._people: Written[str] = Written(user_path(settings.atlas))
+        self._said: Written[str] = Written(user_path(settings.atlas))
 
-    def basis(self, *, is_live: bool, shows_people: bool) -> Basis:
+    def basis(self, needs: Needs) -> Basis:
         """Return what a page that is made now depends on.
 
         Raises:
             AtlasError: There is no atlas yet, or it cannot be read.
         """
         state = self._door.reader().state()
-        people = self._people.read(self._door.users.stamp) if shows_people else ""
-        return self._basis(state, people, is_live=is_live, shows_people=shows_people)
+        people = self._people.read(self._door.users.stamp) if needs.shows_people else ""
+        said = self._said.read(self._door.annotations.stamp) if needs.shows_annotations else ""
+        return self._basis(state, people, said, needs)
 
-    def _basis(self, state: AtlasState, people: str, *, is_live: bool, shows_people: bool) -> Basis:
+    def _basis(self, state: AtlasState, people: str, said: str, needs: Needs) -> Basis:
         can_write = self._door.settings.write_token is not None
-        parts = [state.revision, str(can_write), state.live_stamp() if is_live else "", people, self._version]
-        return Basis("\n".join(parts), is_live, shows_people)
+        parts = [state.revision, str(can_write), state.live_stamp() if needs.is_live else "", people, said, self._version]
+        return Basis("\n".join(parts), needs)
 
     def _holds(self, basis: Basis) -> bool:
         """Return whether nothing changed, as far as a look at a few files tells: nothing here may wait for a database."""
         reader = self._door.current_reader()
         state = None if reader is None else reader.settled_state()
-        people = self._people.peek() if basis.shows_people else ""
-        if state is None or people is None or state.is_building():
+        people = self._people.peek() if basis.needs.shows_people else ""
+        said = self._said.peek() if basis.needs.shows_annotations else ""
+        if state is None or people is None or said is None or state.is_building():
             return False
-        return self._basis(state, people, is_live=basis.is_live, shows_people=basis.shows_people).stamp == basis.stamp
+        return self._basis(state, people, said, basis.needs).stamp == basis.stamp
 
     def find(self, target: str, *, packed: bool) -> Answer | None:
         """Return the answer to an address, or None where none is ready or where only the database could tell."""
@@ -266,8 +284,7 @@ def _to_bytes(answer: Answer) -> bytes:
     basis = answer.basis
     head = {
         "stamp": basis.stamp,
-        "is_live": basis.is_live,
-        "shows_people": basis.shows_people,
+        "needs": basis.needs._asdict(),
         "headers": dict(answer.headers),
         "media_type": answer.media_type,
         "is_packed": answer.is_packed,
@@ -283,7 +300,7 @@ def _of_bytes(data: bytes) -> Answer | None:
         head: dict[str, Any] = json.loads(first)
         if head["checksum"] != zlib.crc32(body):
             return None
-        basis = Basis(head["stamp"], head["is_live"], head["shows_people"])
+        basis = Basis(head["stamp"], Needs(**head["needs"]))
         return Answer(basis, head["headers"], head["media_type"], body, head["is_packed"])
     except (ValueError, KeyError, TypeError):
         return None

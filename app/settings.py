@@ -19,7 +19,7 @@ class AppSettings:
         max_ready_bytes: How much of them is kept in memory.
         requests_per_second: How many requests one client may send for as long as it likes; 0: any number.
         public_url: Scheme and host at which people reach the server, without a slash at the end; None where it is not known.
-        write_token: Who knows it may write circuits and short links; None: nobody may.
+        write_token: Who knows it may write annotations, circuits and short links; None: nobody may.
     """
 
     atlas: Path

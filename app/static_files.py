@@ -22,6 +22,7 @@ STYLES = (
     "responses.css",
     "find.css",
     "share.css",
+    "said.css",
 )
 SCRIPTS = ("keys", "terms", "roving", "ahead", "sections", "loupe", "boxes", "heat", "suggest", "range", "drop")
 """The behaviours that are sent with every page, each a file with one function `mount`."""

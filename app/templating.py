@@ -14,15 +14,17 @@ from app.contexts import Context
 from app.drawing import bins, marks, shapes
 from app.drawing import circuits as drawn_circuits
 from app.drawing import models as drawn_models
+from app.drawing.subjects import subject_cuts
 from app.explorer import links as explorer_links
 from app.parts import visualizations
 from app.parts.share import Share
 from app.settings import AppSettings
 from app.words import alt_texts, formats, glossary
+from app.words.markdown import markdown
 
 # What pages are made by: pages that another code made are not shown again.
 _APP = Path(__file__).resolve().parent
-_CODE = (_APP, *(_APP.parent / "precompute" / name for name in ("store", "circuits")))
+_CODE = (_APP, *(_APP.parent / "precompute" / name for name in ("store", "circuits", "annotations")))
 
 
 def app_version() -> str:
@@ -60,6 +62,7 @@ class Templates:
             bins=bins,
             diagrams=drawn_models,
             draw_circuit=drawn_circuits.draw_circuit,
+            subject_cuts=subject_cuts,
             explorer=explorer_links,
             pictures=visualizations,
             glossary=glossary,
@@ -71,6 +74,7 @@ class Templates:
             version=app_version(),
         )
         self._environment.filters.update(formats.FILTERS)
+        self._environment.filters["markdown"] = markdown
         self._environment.tests["metric_range"] = formats.is_metric_range
         self._environment.tests["of_picture"] = formats.is_of_picture
 

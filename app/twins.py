@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -16,7 +18,7 @@ from app.dependencies import AtlasDoor, Visit
 from app.parts.builds import BUILD, check_build
 from app.parts.share import share_of
 from app.query import Parameter, Query
-from app.ready import Answer, Basis, ReadyAnswers, is_known_tag, make_answer, takes_gzip
+from app.ready import NOTHING, Answer, Basis, Needs, ReadyAnswers, is_known_tag, make_answer, takes_gzip
 from app.templating import Templates
 from precompute.errors import AtlasError
 
@@ -35,7 +37,8 @@ class Page:
         contexts: The kinds of context that it makes; the first is the usual one.
         parameters: The query parameters it takes.
         is_live: Whether it also shows what a running build is doing, which changes without a new revision.
-        shows_people: Whether it also shows what people wrote.
+        shows_people: Whether it also shows circuits that people wrote.
+        shows_annotations: Whether it also shows what people said.
         is_fragment: Whether it is a part of a page and has no twin.
         needs_atlas: Whether it can show nothing without an atlas.
         embed_template: The template of the page as it is shown in another one, where it can be so.
@@ -49,6 +52,7 @@ class Page:
     parameters: Sequence[Parameter] = ()
     is_live: bool = False
     shows_people: bool = False
+    shows_annotations: bool = False
     is_fragment: bool = False
     needs_atlas: bool = True
     embed_template: str | None = None
@@ -75,6 +79,33 @@ def serve_pages(pages: Sequence[Page], door: AtlasDoor, templates: Templates, re
         if not page.is_fragment:
             _serve_json(router, page, server)
     return router
+
+
+def page_at(pages: Sequence[Page], path: str) -> tuple[Page | None, dict[str, str]]:
+    """Return the page at a path, and the names in the path; None where none is there, or a name could lead elsewhere."""
+    for page in pages:
+        match = None if page.is_fragment else re.fullmatch(_pattern(page.path), path)
+        if match is not None:
+            names = {name: unquote(value, errors="replace") for name, value in match.groupdict().items()}
+            if all(_is_plain(value) for value in names.values()):
+                return page, names
+    return None, {}
+
+
+def address_at(page: Page, names: Mapping[str, str]) -> str:
+    """Return the address of a page without its query."""
+    address = page.path
+    for name, value in names.items():
+        address = address.replace(f"{{{name}}}", urls.part(value))
+    return address
+
+
+def _pattern(path: str) -> str:
+    return "/".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in path.split("/"))
+
+
+def _is_plain(value: str) -> bool:
+    return value not in {".", ".."} and value.isprintable() and not set(value) & {"/", "\\", "\ufffd"}
 
 
 @dataclass(frozen=True)
@@ -117,12 +148,13 @@ class _Server:
             template = page.embed_template if is_embed else None
             body = self.templates.render(context, path=visit.address, share=share, latest=latest, template=template)
             media_type = "text/html; charset=utf-8"
-        return make_answer(basis or Basis("", is_live=False, shows_people=False), headers, media_type, body.encode())
+        return make_answer(basis or NOTHING, headers, media_type, body.encode())
 
     def _basis(self, page: Page) -> tuple[Basis | None, str]:
         """Return what a page depends on, or else why there is no atlas."""
         try:
-            return self.ready.basis(is_live=page.is_live, shows_people=page.shows_people), ""
+            needs = Needs(page.is_live, page.shows_people, page.shows_annotations)
+            return self.ready.basis(needs), ""
         except AtlasError as error:
             if page.needs_atlas:
                 raise
@@ -171,9 +203,7 @@ def _serve_json(router: APIRouter, page: Page, server: _Server) -> None:
 def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Visit:
     path = {name: str(request.path_params[name]) for name in page.path_names}
     query = Query(request.query_params.multi_items(), page.parameters)
-    address = page.path
-    for name, value in path.items():
-        address = address.replace(f"{{{name}}}", urls.part(value))
+    address = address_at(page, path)
     return Visit(door, path, query, address, urls.with_query(address, query.values), is_api)
 
 

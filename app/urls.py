@@ -264,16 +264,65 @@ def units(model_id: str, **query: object) -> str:
     return with_query(f"{model(model_id)}/units", query)
 
 
+def lists(**query: object) -> str:
+    """Return the address of the lists of units."""
+    return with_query("/lists", query)
+
+
+def unit_list(list_id: str, **query: object) -> str:
+    """Return the address of a list of units."""
+    return with_query(f"/lists/{part(list_id)}", query)
+
+
+def new_list(**query: object) -> str:
+    """Return the address of the form that saves a list."""
+    return with_query("/lists/new", query)
+
+
+def quick_list(**query: object) -> str:
+    """Return the address of a list that is kept nowhere but in its address."""
+    return with_query("/lists/quick", query)
+
+
+def all_annotations(**query: object) -> str:
+    """Return the address of what people said lately."""
+    return with_query("/annotations", query)
+
+
+def annotation(annotation_id: str, **query: object) -> str:
+    """Return the address of one annotation with its states."""
+    return with_query(f"/annotations/{part(annotation_id)}", query)
+
+
+def new_annotation(**query: object) -> str:
+    """Return the address of the form that saves an annotation."""
+    return with_query("/annotations/new", query)
+
+
+def annotation_schema() -> str:
+    """Return the address of the JSON Schema of annotations."""
+    return f"{API}/annotations/schema.json"
+
+
+def annotations_export() -> str:
+    """Return the address of all annotations as JSON Lines."""
+    return f"{API}/annotations/export.jsonl"
+
+
 def methods(path: str) -> str:
     """Return the methods that an address answers, as the `Allow` header says them."""
-    if path == f"{API}/circuits":
-        return "GET, HEAD, POST"
     if path == views():
         return "POST"
-    if path in (new_circuit(), search_example(), twin(search_example())):
+    if path in {f"{API}/circuits", f"{API}/annotations", new_circuit(), new_annotation(), new_list()}:
         return "GET, HEAD, POST"
-    if re.fullmatch(f"{API}/circuits/[^/]+", path) and path != circuit_schema():
+    if path in {search_example(), twin(search_example())}:
+        return "GET, HEAD, POST"
+    if path in {circuit_schema(), annotation_schema(), annotations_export(), twin(new_circuit()), twin(new_annotation())}:
+        return "GET, HEAD"
+    if re.fullmatch(f"{API}/(circuits|annotations)/[^/]+", path):
         return "GET, HEAD, PUT, DELETE"
+    if re.fullmatch("/(annotations|lists)/[^/]+", path) and path != quick_list():
+        return "GET, HEAD, POST"
     return "GET, HEAD"
 
 

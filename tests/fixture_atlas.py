@@ -20,6 +20,7 @@ from precompute.counted import Counts
 from precompute.domain import Artifact, BlobData, Placement, Result, TopStimulus, UnitMetric
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
+from tests.fixture_annotations import write_annotations
 from tests.fixture_circuits import write_circuits
 
 SIDE = 64
@@ -88,6 +89,7 @@ def make_fixture_atlas(folder: Path, layers: tuple[Plan, ...] = LAYERS) -> Path:
     writer.set_progress(MODELS[0], "feature_visualization", 60, 84, 2.5)
     writer.close()
     write_circuits(folder)
+    write_annotations(folder)
     return folder
 
 

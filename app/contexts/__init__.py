@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from app.contexts.annotations import (
+    AnnotationPage,
+    AnnotationPart,
+    AnnotationsPage,
+    EvidencePart,
+    ListCard,
+    ListItemPart,
+    ListPage,
+    ListsPage,
+    NewAnnotationPage,
+    NewListPage,
+    Said,
+    StatePart,
+    SubjectPart,
+)
 from app.contexts.base import Context, Links, Number, Part, Progress, Stage, UnitSample
 from app.contexts.circuits import (
     CircuitCard,
@@ -101,6 +116,9 @@ from app.contexts.units import (
 from app.contexts.words import WordEntry, WordsPage
 
 __all__ = [
+    "AnnotationPage",
+    "AnnotationPart",
+    "AnnotationsPage",
     "Box",
     "CircuitCard",
     "CircuitEdgePart",
@@ -119,6 +137,7 @@ __all__ = [
     "DocsPage",
     "EndpointPart",
     "ErrorPage",
+    "EvidencePart",
     "Example",
     "ExampleHeat",
     "ExamplePage",
@@ -157,7 +176,11 @@ __all__ = [
     "LikeStimulus",
     "LikeUnit",
     "Links",
+    "ListCard",
+    "ListItemPart",
+    "ListPage",
     "ListedPartner",
+    "ListsPage",
     "LogitWeight",
     "LogitWeights",
     "Matched",
@@ -168,7 +191,9 @@ __all__ = [
     "ModelPage",
     "ModelProvenance",
     "ModelSummary",
+    "NewAnnotationPage",
     "NewCircuitPage",
+    "NewListPage",
     "Number",
     "Part",
     "Partner",
@@ -181,6 +206,7 @@ __all__ = [
     "QuantileBin",
     "RouteRow",
     "Routes",
+    "Said",
     "Scores",
     "SearchPage",
     "SharedPartner",
@@ -188,10 +214,12 @@ __all__ = [
     "SimilarByImages",
     "Sprite",
     "Stage",
+    "StatePart",
     "StimulusLink",
     "StimulusPage",
     "StimulusUnit",
     "Strip",
+    "SubjectPart",
     "UnitInModel",
     "UnitPage",
     "UnitPlace",

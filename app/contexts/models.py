@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.contexts.annotations import AnnotationPart, Said
 from app.contexts.base import Context, Links, Part, Progress, Stage, UnitSample
 
 
@@ -121,6 +122,8 @@ class ModelPage(ModelSummary, Context):
     failures: list[Failure]
     provenance: ModelProvenance
     dataset: Dataset
+    labels: list[AnnotationPart] = Field(description="What people call the model")
+    said: Said = Field(description="What else people say about it")
 
 
 class ProgressFragment(Context):

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.contexts.annotations import AnnotationPart, Said
 from app.contexts.base import Context, Links, Number, Part
 from app.contexts.kernels import KernelControl, KernelFacet
 from app.contexts.units import Box, Partner, Position
@@ -118,6 +119,8 @@ class StimulusPage(Context):
     total: int
     next: str | None
     layers: list[LayerCount]
+    labels: list[AnnotationPart] = Field(description="What people call the image")
+    said: Said = Field(description="What else people say about it")
     query: dict[str, str]
     links: Links
 

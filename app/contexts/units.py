@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.contexts.annotations import AnnotationPart, Said
 from app.contexts.base import Context, Links, Number, Part, Stage, Whole
 from app.contexts.kernels import FilterPicture
 from app.contexts.models import LayerSummary
@@ -18,6 +19,7 @@ class UnitSummary(Part):
     index: int
     kind: str
     label: str | None
+    labels: list[str] = Field(default_factory=list[str], description="What people call it")
     metrics: dict[str, Number]
     thumbnail: str | None = Field(description="Its visualization, else its strongest examples, else null")
     filter: FilterPicture | None = Field(
@@ -51,6 +53,8 @@ class LayerPage(LayerSummary, Context):
     metrics: list[MetricRange]
     statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
     flags: dict[str, int] = Field(description="How many units have a picture with each flag")
+    labels: list[AnnotationPart] = Field(description="What people call the layer")
+    said: Said = Field(description="What else people say about it")
     query: dict[str, str] = Field(description="The query as it was understood")
     filter_maximum: Number = Field(description="Largest size of a weight on the image; null where the layer has no filters")
     map: LayerMap | None = Field(description="With `view=map`: all units that pass the filter, placed by what they answer to")
@@ -227,7 +231,8 @@ class UnitPage(Context):
     label_responses: LabelResponses | None = Field(description="By label of the images; null where they have none, or not built")
     logit_weights: LogitWeights | None = Field(description="Where the classifier comes directly after the unit's layer")
     heat: ExampleHeat | None = Field(description="Where in its examples the unit is active; null where it has no maps")
-    labels: list[dict[str, Any]] = Field(description="What people call the unit")
+    labels: list[AnnotationPart] = Field(description="What people call the unit")
+    said: Said = Field(description="What else people say about it")
     provenance: Provenance
     links: Links
     layer_summary: LayerSummary

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from app.pages import (
+    annotations,
     circuits,
     compare,
     example,
     factors,
     layers,
+    lists,
     model_units,
     models,
     queries,
@@ -18,7 +20,7 @@ from app.pages import (
     words,
 )
 
-PAGES = (
+_SHOWN = (
     *models.PAGES,
     *model_units.PAGES,
     *layers.PAGES,
@@ -34,3 +36,4 @@ PAGES = (
     *circuits.PAGES,
     *words.PAGES,
 )
+PAGES = (*_SHOWN, *annotations.PAGES, *lists.list_pages(_SHOWN))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from app import urls
 from app.contexts import LayerMap, LayerPage, UnitSummary
 from app.dependencies import Visit
+from app.parts.addresses import subject_of
+from app.parts.annotations import said_about
 from app.parts.layer_map import map_of
 from app.parts.ranges import metric_ranges
 from app.parts.summaries import coverage_of, layer_summary, page_links, stages_of
@@ -70,6 +72,8 @@ def build_layer(visit: Visit) -> LayerPage:
         everything = urls.layer(layer.model_id, layer.name, **(values | {"limit": str(total)}))
     summary["links"] |= neighbours(visit) | {"everything": everything}
     coverage = coverage_of(reader, visit.catalog, visit.revision)
+    labels, said = said_about(visit, subject_of(model=layer.model_id, layer=layer.name), visit.address)
+    summary["links"]["list"] = urls.new_list(**{"from": visit.full_address})
     return LayerPage(
         **summary,
         model=layer.model_id,
@@ -83,6 +87,8 @@ def build_layer(visit: Visit) -> LayerPage:
         filter_maximum=None if filters is None else filters.maximum,
         map=_map(visit, wanted),
         query=visit.query.values,
+        labels=labels,
+        said=said,
         stages=stages_of(row for row in coverage if row.layer == layer.row),
     )
 
@@ -137,12 +143,14 @@ def _items(visit: Visit, layer: LayerRecord, units: list[ListedUnit], filters: F
     indices = [unit.index for unit in units]
     metrics = visit.reader.metrics(layer, indices)
     pictures = layer_thumbnails(visit.reader, visit.catalog, layer, indices)
+    called = visit.door.annotations.labels_of(layer.model_id, layer.name)
     maximum = filters.maximum if filters is not None and visit.query.choice("picture") == "filter" else None
     return [
         UnitSummary(
             index=unit.index,
             kind=layer.spec.kind,
             label=unit.label,
+            labels=called.get(unit.index, []),
             metrics=metrics.get(unit.index, {}),
             thumbnail=pictures.get(unit.index),
             filter=filter_picture(layer, filters, unit.index, maximum),
@@ -163,5 +171,6 @@ PAGES = (
         (LayerPage,),
         PARAMETERS,
         embed_template="pages/layer_embed.html",
+        shows_annotations=True,
     ),
 )

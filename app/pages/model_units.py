@@ -205,5 +205,6 @@ PAGES = (
         build_units,
         (UnitsPage, LayerPage),
         PARAMETERS,
+        shows_annotations=True,
     ),
 )

@@ -15,6 +15,8 @@ from app.contexts import (
     ProgressFragment,
 )
 from app.dependencies import Visit, open_or_none
+from app.parts.addresses import subject_of
+from app.parts.annotations import said_about
 from app.parts.summaries import (
     coverage_of,
     layer_summary,
@@ -71,6 +73,7 @@ def build_model(visit: Visit) -> ModelPage:
     reader, catalog = visit.reader, visit.catalog
     model = catalog.model
     coverage = coverage_of(reader, catalog, visit.revision)
+    labels, said = said_about(visit, subject_of(model=model.id), visit.address)
     return ModelPage(
         **model_summary(model).model_dump(exclude={"links"}),
         links=page_links(urls.model(model.id), home=urls.home(), progress=urls.progress(model.id), events=urls.events(model.id)),
@@ -87,6 +90,8 @@ def build_model(visit: Visit) -> ModelPage:
             num_classes=None if model.labels is None else len(model.labels),
         ),
         dataset=_dataset(reader, model),
+        labels=labels,
+        said=said,
     )
 
 
@@ -157,7 +162,15 @@ def build_progress(visit: Visit) -> ProgressFragment:
 
 PAGES = (
     Page("/", "home", "The models of the atlas.", build_home, (HomePage,), is_live=True, needs_atlas=False),
-    Page("/models/{model}", "model", "One model: layers, coverage, provenance.", build_model, (ModelPage,), is_live=True),
+    Page(
+        "/models/{model}",
+        "model",
+        "One model: layers, coverage, provenance.",
+        build_model,
+        (ModelPage,),
+        is_live=True,
+        shows_annotations=True,
+    ),
     Page(
         "/fragments/models/{model}/progress",
         "model_progress",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from app import urls
 from app.contexts import LayerCount, Position, StimulusPage, StimulusUnit
 from app.dependencies import Visit, read_number
+from app.parts.addresses import subject_of
+from app.parts.annotations import said_about
 from app.parts.examples import box_at
 from app.parts.summaries import page_links
 from app.pictures.thumbs import layer_thumbnails
@@ -46,6 +48,7 @@ def build_stimulus(visit: Visit) -> StimulusPage:
         following = visit.prefer(urls.stimulus(number, **(query.values | {"after": cursor})))
     before, later = reader.stimulus_neighbours(number)
     credits_ = reader.dataset(stimulus.dataset_id).credits
+    labels, said = said_about(visit, subject_of(dataset=stimulus.dataset_id, stimulus=stimulus.key), visit.address)
     return StimulusPage(
         id=stimulus.id,
         key=stimulus.key,
@@ -59,6 +62,8 @@ def build_stimulus(visit: Visit) -> StimulusPage:
         total=sum(counts.get(row, 0) for row in layers),
         next=following,
         layers=_counts(number, catalogs, counts),
+        labels=labels,
+        said=said,
         query=query.values,
         links=page_links(
             urls.stimulus(number),
@@ -140,6 +145,12 @@ def _item(
 
 PAGES = (
     Page(
-        "/stimuli/{id}", "stimulus", "One image: which units it is an example for.", build_stimulus, (StimulusPage,), PARAMETERS
+        "/stimuli/{id}",
+        "stimulus",
+        "One image: which units it is an example for.",
+        build_stimulus,
+        (StimulusPage,),
+        PARAMETERS,
+        shows_annotations=True,
     ),
 )

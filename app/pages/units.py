@@ -9,6 +9,8 @@ from typing import Any
 from app import urls
 from app.contexts import Histogram, Links, Partner, Provenance, Scores, UnitPage, Visualization, Weights
 from app.dependencies import Visit
+from app.parts.addresses import subject_of
+from app.parts.annotations import said_about
 from app.parts.examples import examples_of
 from app.parts.partners import partners_of
 from app.parts.responses import fields_of
@@ -34,6 +36,7 @@ def build_unit(visit: Visit) -> UnitPage:
     metrics = reader.metrics(layer, [unit]).get(unit, {})
     weights = _weights(visit)
     shown = None if examples is None else examples_of(reader, catalog, layer, unit, examples.payload)
+    labels, said = said_about(visit, subject_of(model=layer.model_id, layer=layer.name, unit=unit), visit.address)
     return UnitPage(
         model=catalog.model.id,
         layer=layer.name,
@@ -48,7 +51,8 @@ def build_unit(visit: Visit) -> UnitPage:
         weights=weights,
         filter=filter_picture(layer, filters_of(reader, layer), unit),
         **fields_of(visit, shown),
-        labels=[],
+        labels=labels,
+        said=said,
         provenance=_provenance(visit, artifacts),
         links=build_links(visit),
         layer_summary=layer_summary(layer),
@@ -182,6 +186,7 @@ PAGES = (
         "Everything about one unit.",
         build_unit,
         (UnitPage,),
+        shows_annotations=True,
         embed_template="pages/unit_embed.html",
     ),
 )

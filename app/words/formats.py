@@ -221,6 +221,11 @@ def merged(query: dict[str, str], name: str, value: str) -> dict[str, str]:
     return query | {name: value}
 
 
+def combined(query: dict[str, str], name: str, value: str | None) -> dict[str, str]:
+    """Return query parameters with one more; without it where it is None."""
+    return query if value is None else query | {name: value}
+
+
 def far_layers(page: PartnersPage) -> list[str]:
     """Return the layers beyond those next to a unit that a list offers, the nearest first, and the one that was chosen."""
     chosen = page.query.get("layer")
@@ -251,6 +256,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "one_way": one_way,
     "runs": runs,
     "far_layers": far_layers,
+    "combined": combined,
     "metric_groups": metric_groups,
     "options": options,
     "merged": merged,

@@ -122,6 +122,14 @@ TERMS = {
     "dataset, in standard deviations over those.",
     "likeness_control": "The same search for images drawn by chance from the dataset: what any image finds.",
     "likeness_shuffled": "The same search for the numbers of this image in another order: what no image looks like.",
+    "said": "Labels, notes and stars of people who looked at it. Nobody checks them: they are hypotheses, not findings.",
+    "people_label": "What somebody holds it to be for, in a few words: a hypothesis, perhaps with evidence beside it.",
+    "note": "Anything else that somebody has to say about it.",
+    "star": "A mark that somebody set: worth a second look.",
+    "list": "An ordered set of units and layers that somebody put together, with a remark on each.",
+    "quick_list": "Its address says all that is in it: nothing is stored, and whoever has the link has the list.",
+    "evidence_for": "Units or images that the author of the label takes as support for it.",
+    "evidence_against": "Units or images that do not fit the label, as its author says.",
 }
 
 

@@ -18,6 +18,7 @@ from app.parts.summaries import page_links
 from app.query import Parameter, Query
 from app.templating import Templates
 from app.twins import Page
+from app.writing.answers import FRESH, body_of, responses_of
 from app.writing.gate import WriteGate
 from app.writing.short_links import check_address
 from precompute.circuits.circuit import (
@@ -34,15 +35,6 @@ from precompute.store.circuits import admit
 from precompute.store.user_db import CircuitRecord
 
 _REVISION = Parameter("revision", "The revision of the circuit", kind="integer")
-_PROBLEMS = {
-    400: "The document is not one",
-    401: "The token is missing or another",
-    403: "The server only reads, or another site asks",
-    404: "No such circuit, model, layer or unit",
-    409: "It is there already, or was changed meanwhile",
-    413: "More than 256 kB",
-    415: "Not JSON",
-}
 
 
 class SavedCircuit(BaseModel):
@@ -95,13 +87,13 @@ class CircuitApi:
                 operation_id=name,
                 summary=summary,
                 response_class=Response,
-                responses=_responses(**more.pop("answers", {})),
+                responses=responses_of(**more.pop("answers", {})),
                 openapi_extra=more,
             )
 
         circuit_in = {"name": "circuit", "in": "path", "required": True, "schema": {"type": "string"}}
         revision_in = {"name": "revision", "in": "query", "description": _REVISION.summary, "schema": _REVISION.schema}
-        document = _body({"$ref": f"{urls.circuit_schema()}"})
+        document = body_of({"$ref": f"{urls.circuit_schema()}"})
         add(urls.circuit_schema(), self.schema, "GET", "circuit_schema", "The JSON Schema of circuit documents.")
         add(
             f"{one}/export.json",
@@ -137,7 +129,7 @@ class CircuitApi:
             "POST",
             "view_create",
             "Give the address of a page a short link.",
-            requestBody=_body(ViewAsked.model_json_schema()),
+            requestBody=body_of(ViewAsked.model_json_schema()),
             answers={"status": 201, "model": SavedView},
         )
         for path, endpoint in ((urls.circuit_schema(), self.schema), (f"{one}/export.json", self.export)):
@@ -151,7 +143,7 @@ class CircuitApi:
     def schema(self, request: Request) -> Response:
         """Answer with the JSON Schema of documents."""
         Query(request.query_params.multi_items(), ())
-        return JSONResponse(circuit_schema(), headers=_FRESH, media_type="application/schema+json")
+        return JSONResponse(circuit_schema(), headers=FRESH, media_type="application/schema+json")
 
     def export(self, request: Request) -> Response:
         """Answer with a circuit as a document."""
@@ -165,7 +157,7 @@ class CircuitApi:
             if found is None:
                 raise UnknownName("revision", str(asked), (), where=f"Circuit {circuit.id}", hint="Its page lists them.")
             circuit = parse_stored(found.document)
-        headers = _FRESH | {"Content-Disposition": f'attachment; filename="{circuit.id}.json"'}
+        headers = FRESH | {"Content-Disposition": f'attachment; filename="{circuit.id}.json"'}
         return Response(write_circuit(circuit), headers=headers, media_type="application/json")
 
     async def create(self, request: Request) -> Response:
@@ -176,7 +168,7 @@ class CircuitApi:
 
     def _create(self, body: bytes) -> Response:
         record, is_new = self._door.users.add(self._admit(body))
-        headers = _FRESH | {"Location": urls.twin(urls.circuit(record.circuit.id))}
+        headers = FRESH | {"Location": urls.twin(urls.circuit(record.circuit.id))}
         return Response(_saved(record).model_dump_json(), 201 if is_new else 200, headers, "application/json")
 
     async def change(self, request: Request) -> Response:
@@ -188,7 +180,7 @@ class CircuitApi:
 
     def _change(self, circuit_id: str, body: bytes | str, expected: int | None) -> Response:
         record = self._revise(circuit_id, body, expected)
-        return Response(_saved(record).model_dump_json(), 200, _FRESH, "application/json")
+        return Response(_saved(record).model_dump_json(), 200, FRESH, "application/json")
 
     def _revise(self, circuit_id: str, body: bytes | str, expected: int | None) -> CircuitRecord:
         current = self._door.users.circuit(circuit_id)
@@ -204,7 +196,7 @@ class CircuitApi:
         Query(request.query_params.multi_items(), ())
         self._gate.check_call(request)
         await run_in_threadpool(self._door.users.delete, str(request.path_params["circuit"]))
-        return Response(status_code=204, headers=_FRESH)
+        return Response(status_code=204, headers=FRESH)
 
     def _admit(self, body: bytes | str) -> Circuit:
         return admit(self._door.reader(), parse_circuit(body))
@@ -229,7 +221,7 @@ class CircuitApi:
         except PublicError as error:
             page = new_page(True, document, revision or None, error.detail)
             return self._form(page, error.http_status)
-        return RedirectResponse(urls.circuit(record.circuit.id), 303, headers=_FRESH)
+        return RedirectResponse(urls.circuit(record.circuit.id), 303, headers=FRESH)
 
     def _form(self, page: NewCircuitPage, status: int) -> Response:
         text = self._templates.render(page, path=urls.new_circuit())
@@ -250,7 +242,7 @@ class CircuitApi:
             raise UsageError(say_what_is_wrong(error, ViewAsked)) from error
         view_id = self._door.users.save_view(check_address(self._pages, asked.address))
         saved = SavedView(id=view_id, url=urls.view(view_id))
-        return Response(saved.model_dump_json(), 201, _FRESH | {"Location": saved.url}, "application/json")
+        return Response(saved.model_dump_json(), 201, FRESH | {"Location": saved.url}, "application/json")
 
     def view(self, request: Request) -> Response:
         """Lead from a short link to its page."""
@@ -260,25 +252,10 @@ class CircuitApi:
         if address is None:
             raise UnknownName("short link", view_id[:40], (), hint="It may belong to another server, or be cut short.")
         # Checked again: what is stored may have been written by other hands.
-        return RedirectResponse(check_address(self._pages, address), 302, headers=_FRESH)
-
-
-_FRESH = {"Cache-Control": "no-cache"}
+        return RedirectResponse(check_address(self._pages, address), 302, headers=FRESH)
 
 
 def _saved(record: CircuitRecord) -> SavedCircuit:
     circuit_id = record.circuit.id
     links = page_links(urls.circuit(circuit_id), export=urls.circuit_export(circuit_id))
     return SavedCircuit(id=circuit_id, revision=record.revision, links=links)
-
-
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _responses(status: int = 200, model: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
-    found: dict[int | str, dict[str, Any]] = {}
-    if model is not None:
-        found[status] = {"model": model, "description": model.__doc__ or ""}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return found | {code: {"description": words, "content": problem} for code, words in _PROBLEMS.items()}

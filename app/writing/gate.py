@@ -15,7 +15,7 @@ from precompute.errors import NotJson, OtherOrigin, ReadOnly, TokenNeeded, TooLa
 
 MAX_BODY_BYTES = 256 * 1024
 _FORM_EXTRA_BYTES = 8 * 1024  # names of fields, boundaries, the token
-MAX_FIELDS = 8
+MAX_FIELDS = 12
 
 
 class WriteGate:
@@ -38,7 +38,7 @@ class WriteGate:
         if self._token is None:
             raise ReadOnly(
                 "This server only reads. Start it with `unitscope serve --atlas DIR --write`, which prints a token, or use "
-                "`unitscope circuits import FILE --atlas DIR` on its machine."
+                "`unitscope circuits import` or `unitscope annotations import FILE --atlas DIR` on its machine."
             )
         if not is_same_origin(request.headers):
             raise OtherOrigin("The page of another site sent this. Open this server's own page and send it from there.")
@@ -130,7 +130,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body may have at most {limit // 1024} kB. Split the circuit into several.")
+    return TooLarge(f"The body may have at most {limit // 1024} kB. Split it into several.")
 
 
 def parse_form(content_type: str, body: bytes) -> dict[str, str]:
@@ -143,7 +143,10 @@ def parse_form(content_type: str, body: bytes) -> dict[str, str]:
     try:
         if kind == "application/x-www-form-urlencoded":
             text = body.decode()
-            return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS))
+            given = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS, errors="strict")
+            if len(dict(given)) != len(given):
+                raise ValueError("a field is given twice")
+            return dict(given)
         if kind == "multipart/form-data":
             return _parts(content_type, body)
     except (ValueError, LookupError) as error:

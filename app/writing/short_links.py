@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from app import urls
 from app.query import Query
-from app.twins import Page
+from app.twins import Page, address_at, page_at
 from precompute.errors import UsageError
 
 MAX_ADDRESS = 30_000  # servers take request lines of twice that
@@ -27,7 +26,7 @@ def check_address(pages: Sequence[Page], text: str) -> str:
     if len(text) > MAX_ADDRESS:
         raise UsageError(f"The address has {len(text):,} characters; a short link stands for at most {MAX_ADDRESS:,}.")
     path, _, query = text.partition("#")[0].partition("?")
-    page, names = _page_at(pages, path)
+    page, names = page_at(pages, path)
     if page is None:
         raise UsageError(
             f"{text[:80]!r} is not the address of a page here. Give one that begins with a slash and has no host, such as "
@@ -38,25 +37,4 @@ def check_address(pages: Sequence[Page], text: str) -> str:
     except ValueError as error:
         raise UsageError(f"The query of {text[:80]!r} cannot be read: {str(error)[:80]}.") from error
     checked = Query(given, page.parameters)
-    address = page.path
-    for name, value in names.items():
-        address = address.replace(f"{{{name}}}", urls.part(value))
-    return urls.with_query(address, checked.values)
-
-
-def _page_at(pages: Sequence[Page], path: str) -> tuple[Page | None, dict[str, str]]:
-    for page in pages:
-        match = None if page.is_fragment else re.fullmatch(_pattern(page.path), path)
-        if match is not None:
-            names = {name: unquote(value, errors="replace") for name, value in match.groupdict().items()}
-            if all(_is_plain(value) for value in names.values()):
-                return page, names
-    return None, {}
-
-
-def _pattern(path: str) -> str:
-    return "/".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in path.split("/"))
-
-
-def _is_plain(value: str) -> bool:
-    return value not in {".", ".."} and value.isprintable() and not set(value) & {"/", "\\", "\ufffd"}
+    return urls.with_query(address_at(page, names), checked.values)

@@ -83,12 +83,14 @@ def _place(loc: Sequence[str | int]) -> str:
 
     >>> _place(("claims", 2, "about", "edge", "source"))
     'claims[2].about.source'
+    >>> _place(("about", "unit"))
+    'about.unit'
     """
     text = ""
     for before, step in zip(("", *loc), loc, strict=False):
         if isinstance(step, int):
             text += f"[{step}]"
-        elif before != "about":  # what follows is the kind, which the document does not nest by
+        elif before != "about" or loc[0] == "about":  # in a claim the kind follows, which the document does not nest by
             text += f".{step}" if text else step
     return text[:200]
 

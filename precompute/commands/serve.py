@@ -30,7 +30,9 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--atlas", required=True, metavar="DIR", type=Path, help="the folder of the atlas")
     add_address(parser)
-    parser.add_argument("--write", action="store_true", help="let those write circuits and short links who know the token")
+    parser.add_argument(
+        "--write", action="store_true", help="let those write annotations, circuits and short links who know the token"
+    )
     text = "with --write: the file that holds the token; by default a new one is made and printed"
     parser.add_argument("--write-token-file", metavar="FILE", type=Path, help=text)
     text = "how many requests a second one client may send; by default 100, and any number on this machine alone; 0: any number"

@@ -296,13 +296,14 @@ def _store(connection: Connection, annotation: Annotation, action: str, row: int
         "is_deleted": annotation.is_deleted,
     }
     if row is None:
-        row = connection.execute(insert(table).values(**values).returning(table.c.row)).scalar_one()
+        place = int(connection.execute(insert(table).values(**values).returning(table.c.row)).scalar_one())
     else:
+        place = row
         connection.execute(update(table).where(table.c.row == row).values(**values))
     last = connection.execute(select(func.max(kept.c.number)).where(kept.c.annotation_id == annotation.id)).scalar()
     state = {"annotation_id": annotation.id, "number": (last or 0) + 1, "action": action, "document": document, "at": now()}
     connection.execute(insert(kept).values(**state))
-    _index(connection, annotation, row)
+    _index(connection, annotation, place)
 
 
 def _index(connection: Connection, annotation: Annotation, row: int) -> None:

@@ -21,6 +21,8 @@ from app.pages import PAGES
 from app.pages.docs import docs_page
 from app.settings import AppSettings
 from app.templating import Templates
+from app.words.markdown import REL
+from tests.fixture_annotations import GONE_ID, LABEL_ID, LIST_ID, NOTE_ID
 from tests.fixture_atlas import HOSTILE_LABEL
 
 UNIT = "/models/tiny_a/blocks.0.pw/7"
@@ -42,6 +44,13 @@ EXAMPLES = {
     "circuits": "/circuits",
     "circuit_new": "/circuits/new",
     "circuit": "/circuits/hostile-23456789",
+    "annotations": "/annotations",
+    "annotation_new": f"/annotations/new?about={UNIT}",
+    "annotation": f"/annotations/{LABEL_ID}",
+    "lists": "/lists",
+    "list_new": "/lists/new?from=/models/tiny_a/stem",
+    "list_quick": "/lists/quick?title=Quick&units=tiny_a/stem:1-3.7;tiny_b/head.fc",
+    "list": f"/lists/{LIST_ID}",
     "docs": "/docs",
     "words": "/docs/words",
 }
@@ -81,6 +90,14 @@ ADDRESSES = [
     "/circuits/no-such-model-23456789",
     "/circuits/hostile-23456789?revision=1",
     "/circuits/new?model=tiny_b&units=stem/1&edges=stem/1%3Eblocks.0.dw/1",
+    "/annotations?kind=label&model=tiny_a&limit=1",
+    "/annotations?author=A.%20Reader",
+    f"/annotations/{NOTE_ID}",
+    f"/annotations/{LIST_ID}",
+    "/lists?limit=1",
+    "/lists/quick?units=tiny_z/gone:1;tiny_a/stem:3",
+    "/lists/new?units=tiny_a/stem:5&title=Five",
+    "/lists/new?from=/search%3Fq%3D3",
 ]
 TWINNED = [address for address in ADDRESSES if not address.startswith("/fragments")]
 ALL_PAGES = (*PAGES, docs_page(PAGES))
@@ -187,6 +204,27 @@ def test_unknown_parameter_is_refused_by_name(client: TestClient, prefix: str, a
         "/circuits/hostile-23456789?revision=one",
         "/circuits/new?units=stem",
         "/circuits/new?edges=stem/1",
+        "/annotations?kind=poem",
+        "/annotations?limit=201",
+        "/annotations?after=forged",
+        "/annotations/new?about=stem",
+        "/annotations/new?kind=list",
+        "/lists?after=forged",
+        "/lists/quick?units=stem",
+        "/lists/quick?units=tiny_a/stem:7-3",
+        "/lists/quick?units=tiny_a/stem:0-999999999",
+        "/lists/quick?units=tiny_a/stem:0-499;tiny_a/head.fc:0",
+        "/lists/quick?units=tiny_a/stem:-1",
+        "/lists/quick?units=a%20b/stem:1",
+        "/lists/quick?title=%E2%80%8B&units=tiny_a/stem:1",
+        "/lists/quick?title=" + "a" * 201,
+        "/lists/quick?title=a%00b",
+        "/lists/quick?text=" + "a" * 10_001,
+        "/lists/new?from=https://evil.example/",
+        "/lists/new?from=/docs",
+        "/lists/new?from=/models/tiny_a/stem%3Fcolour=red",
+        "/lists/new?from=/lists/new%3Ffrom=/lists/new",
+        "/lists/new?units=tiny_a/stem:x",
     ],
 )
 def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
@@ -208,6 +246,13 @@ def test_impossible_value_answers_400(client: TestClient, address: str) -> None:
         ("/circuits/hostile-23456789?revision=9", ["9", "1, 2"]),
         ("/circuits?model=tiny_x", ["tiny_x", "tiny_a"]),
         ("/stimuli/four", ["four"]),
+        ("/annotations?model=tiny_x", ["tiny_x", "tiny_a"]),
+        (f"/annotations/{LABEL_ID[:-1]}8", [LABEL_ID]),
+        (f"/annotations/{GONE_ID}", [GONE_ID, "deleted"]),
+        (f"/lists/{LIST_ID[:-1]}8", [LIST_ID]),
+        (f"/lists/{LABEL_ID}", ["label", f"/annotations/{LABEL_ID}"]),
+        ("/annotations/new?about=/stimuli/4000", ["4000"]),
+        ("/lists/new?from=/models/tiny_x/stem", ["tiny_x", "tiny_a"]),
         (f"{UNIT}/weights?direction=inputs&layer=stam", ["stam", "stem"]),
         (f"{UNIT}/weights?inputs=stam/3", ["stam", "stem"]),
         (f"{UNIT}/weights?pin=stem/24", ["24", "0 to 23"]),
@@ -279,6 +324,24 @@ HOSTILE = [
     "/media/filters/tiny_a/stem/1.png?max=-1",
     "/media/filters/tiny_a/stem/..%2f1.png",
     "/media/filters/tiny_a/head.fc/1.png",
+    "/annotations/..%2fuser.db",
+    "/annotations/%2e%2e%2fatlas.db",
+    "/annotations/%00",
+    "/annotations/" + "x" * 5000,
+    f"/annotations/{LABEL_ID}%0a",
+    "/annotations/%ff",
+    "/annotations/' OR 1=1 --",
+    "/lists/..%2f..%2fuser.db",
+    "/lists/%00",
+    "/lists/" + "x" * 5000,
+    "/lists/quick?units=..%2f..%2fetc/passwd:1",
+    "/lists/quick?units=tiny_a/..%252f..:1-%252f",
+    "/lists/quick?units=" + "tiny_a/stem:1;" * 4000,
+    "/lists/quick?units=" + "9" * 60_000,
+    "/lists/new?from=..%2f..%2fetc%2fpasswd",
+    "/lists/new?from=/models/..%252f..%252fetc",
+    "/lists/new?from=//evil.example/models/tiny_a/stem",
+    "/annotations/new?about=file:///etc/passwd",
     "/docs/../etc/passwd",
     "/%2f%2fevil.example/",
     "/%",
@@ -373,6 +436,8 @@ class _Checker(HTMLParser):
             self.problems.append("<img> without width, height or alt")
         if re.fullmatch("h[1-6]", tag):
             self.levels.append(int(tag[1]))
+        if tag == "a" and names.get("rel") == REL:
+            return  # a link of somebody's note, which may lead to the web
         self.addresses += [value for name in ("href", "src", "action") if (value := names.get(name))]
 
 
@@ -419,6 +484,9 @@ def test_lists_are_paged_to_the_end_without_gap_or_repeat(client: TestClient) ->
         f"/api/v1{UNIT}/weights?direction=inputs&limit=9",
         "/api/v1/search?q=3&limit=3",
         "/api/v1/circuits?limit=2",
+        "/api/v1/annotations?limit=3",
+        "/api/v1/annotations?limit=1&model=tiny_a&kind=label",
+        "/api/v1/lists?limit=1",
     ):
         address: str | None = start
         found: list[str] = []

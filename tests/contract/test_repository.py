@@ -14,7 +14,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"app", "precompute", "static", "templates", "tests"}
-COMMANDS = ("demo", "build", "plan", "render", "status", "verify", "upgrade", "serve", "models", "layers", "circuits", "bench")
+COMMANDS = (
+    "demo",
+    "build",
+    "plan",
+    "render",
+    "status",
+    "verify",
+    "upgrade",
+    "serve",
+    "models",
+    "layers",
+    "circuits",
+    "annotations",
+    "bench",
+)
 SECOND_CONFIGURATIONS = (
     "setup.py",
     "setup.cfg",

@@ -22,19 +22,32 @@ from app.settings import AppSettings
 from app.writing.short_links import check_address
 from precompute.circuits.circuit import MAX_BYTES, parse_stored
 from precompute.errors import UsageError
+from precompute.store.annotations import Annotations
 from precompute.store.user_db import UserDb
 from precompute.write_token import make_token_file, read_token
+from tests.fixture_annotations import LABEL_ID, LIST_ID
 from tests.fixture_circuits import DOCUMENT, SCRIPT
 
 TOKEN = "a-token-of-the-tests-only"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HOSTILE = "hostile-23456789"
+STAR = {"kind": "star", "about": {"model": "tiny_a", "layer": "stem", "unit": 1}}
 WRITES = [
     ("POST", "/api/v1/circuits", DOCUMENT),
     ("PUT", f"/api/v1/circuits/{HOSTILE}", DOCUMENT),
     ("DELETE", f"/api/v1/circuits/{HOSTILE}", None),
     ("POST", "/api/v1/views", {"address": "/docs"}),
+    ("POST", "/api/v1/annotations", STAR),
+    ("PUT", f"/api/v1/annotations/{LABEL_ID}", STAR),
+    ("DELETE", f"/api/v1/annotations/{LABEL_ID}", None),
 ]
+FORMS = (
+    "/circuits/new",
+    "/annotations/new",
+    "/lists/new",
+    f"/annotations/{LABEL_ID}",
+    f"/lists/{LIST_ID}",
+)
 
 
 @pytest.fixture
@@ -62,7 +75,8 @@ def problem(answer: Any, status: int) -> str:
 
 def snapshot(atlas: Path) -> list[Any]:
     users = UserDb(atlas)
-    return [users.circuits(), users.revisions(HOSTILE), users.stamp()]
+    said = Annotations(atlas)
+    return [users.circuits(), users.revisions(HOSTILE), users.stamp(), said.everything(), said.stamp()]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=lambda value: value if isinstance(value, str) else "")
@@ -112,8 +126,9 @@ def test_page_of_another_site_is_refused_even_with_the_token(writer: TestClient,
     before = snapshot(atlas)
     for method, path, body in WRITES:
         assert "Another site" in writer.request(method, path, json=body, headers=BEARER | headers).text
-    form = {"document": json.dumps(DOCUMENT), "token": TOKEN}
-    assert writer.post("/circuits/new", data=form, headers=headers).status_code == 403
+    form = {"document": json.dumps(DOCUMENT), "about": "/models/tiny_a/stem/1", "kind": "star", "title": "L", "token": TOKEN}
+    for address in FORMS:
+        assert writer.post(address, data=form, headers=headers).status_code == 403, address
     assert snapshot(atlas) == before
 
 
@@ -134,8 +149,9 @@ def test_own_page_and_program_may_write(writer: TestClient, headers: dict[str, s
 
 def test_body_of_another_kind_is_refused(writer: TestClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
-        answer = writer.post("/api/v1/circuits", content=json.dumps(DOCUMENT), headers=BEARER | {"Content-Type": kind})
-        assert "application/json" in problem(answer, 415)
+        for path, body in (("circuits", DOCUMENT), ("annotations", STAR)):
+            answer = writer.post(f"/api/v1/{path}", content=json.dumps(body), headers=BEARER | {"Content-Type": kind})
+            assert "application/json" in problem(answer, 415)
 
 
 def test_large_body_is_refused_before_it_is_read(writer: TestClient, atlas: Path) -> None:
@@ -154,7 +170,12 @@ def test_large_body_is_refused_before_it_is_read(writer: TestClient, atlas: Path
 
     problem(writer.post("/api/v1/circuits", content=endless(), headers=BEARER | kind), 413)
     problem(writer.post("/api/v1/views", content=large, headers=BEARER | kind), 413)
-    assert writer.post("/circuits/new", content=large * 3, headers={"Content-Type": "multipart/form-data"}).status_code == 413
+    problem(writer.post("/api/v1/annotations", content=endless(), headers=BEARER | kind), 413)
+    problem(writer.put(f"/api/v1/annotations/{LABEL_ID}", content=large, headers=BEARER | kind), 413)
+    for address in FORMS:
+        assert writer.post(address, content=large * 3, headers={"Content-Type": "multipart/form-data"}).status_code == 413, (
+            address
+        )
     assert snapshot(atlas) == before
 
 
@@ -360,14 +381,16 @@ def test_form_revises_and_notices_who_was_faster(writer: TestClient) -> None:
         ("multipart/form-data; boundary=\u00fc", b"--x--"),
         ("application/x-www-form-urlencoded", b"\xff"),
         ("application/x-www-form-urlencoded", b"a=1&" * 20),
+        ("application/x-www-form-urlencoded", b"document=a&document=b"),
         ("application/x-www-form-urlencoded", b"nonsense"),
         ("application/x-www-form-urlencoded; charset=utf-7", b"a"),
     ],
 )
 def test_forged_form_answers_400(writer: TestClient, kind: str, body: bytes) -> None:
     headers: Any = {"Content-Type": kind.encode("latin-1")}
-    answer = writer.post("/circuits/new", content=body, headers=headers)
-    assert answer.status_code == 400
+    for address in FORMS:
+        answer = writer.post(address, content=body, headers=headers)
+        assert answer.status_code == 400, address
 
 
 # -- short links -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from precompute.annotations.document import (
     Subject,
     complete,
     parse_annotation,
+    validate,
     write_annotation,
 )
 from precompute.annotations.lines import read_lines, write_lines
@@ -44,9 +45,9 @@ def changed(before: Annotation, **fields: Any) -> Annotation:
 
 
 def deleted(before: Annotation) -> Deleted:
-    return Deleted.model_validate(
-        complete(Deleted(kind=before.kind, deleted=True), {}, before.id, before).model_dump(exclude_none=True)
-    )
+    gone = complete(validate({"kind": before.kind, "deleted": True}), {}, before.id, before)
+    assert isinstance(gone, Deleted)
+    return gone
 
 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
