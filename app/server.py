@@ -23,6 +23,25 @@ VARIABLES = {
 }
 
 
+def settings_from_environment() -> AppSettings:
+    """Return what the environment says.
+
+    Raises:
+        UsageError: The atlas is not named, or a value is impossible.
+    """
+    atlas = os.environ.get("UNITSCOPE_ATLAS")
+    if not atlas:
+        raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
+    token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
+    public_url = os.environ.get("UNITSCOPE_PUBLIC_URL")
+    return AppSettings(
+        atlas=Path(atlas),
+        requests_per_second=_read_rate(os.environ.get("UNITSCOPE_REQUESTS_PER_SECOND", "")),
+        public_url=check_public_url(public_url) if public_url else None,
+        write_token=read_token(Path(token_file)) if token_file else None,
+    )
+
+
 def create_app_from_environment() -> FastAPI:
     """Return the app for the atlas that `UNITSCOPE_ATLAS` names.
 
@@ -34,18 +53,7 @@ def create_app_from_environment() -> FastAPI:
             close = closest_names(name, VARIABLES, count=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise UsageError(f"There is no setting {name!r}.{hint} The settings are: {', '.join(VARIABLES)}.")
-    atlas = os.environ.get("UNITSCOPE_ATLAS")
-    if not atlas:
-        raise UsageError("UNITSCOPE_ATLAS is not set. It names the folder of the atlas; `unitscope serve --atlas DIR` sets it.")
-    token_file = os.environ.get("UNITSCOPE_WRITE_TOKEN_FILE")
-    public_url = os.environ.get("UNITSCOPE_PUBLIC_URL")
-    settings = AppSettings(
-        atlas=Path(atlas),
-        requests_per_second=_read_rate(os.environ.get("UNITSCOPE_REQUESTS_PER_SECOND", "")),
-        public_url=check_public_url(public_url) if public_url else None,
-        write_token=read_token(Path(token_file)) if token_file else None,
-    )
-    app = create_app(settings)
+    app = create_app(settings_from_environment())
     # What was made until here stays: looked through again and again, it would make one answer in fifty wait 20 ms.
     gc.collect()
     gc.freeze()

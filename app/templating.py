@@ -15,6 +15,7 @@ from app.drawing import bins, marks, shapes
 from app.drawing import circuits as drawn_circuits
 from app.drawing import models as drawn_models
 from app.drawing.subjects import subject_cuts
+from app.escaping import PieceEscaping, escape_piece
 from app.explorer import links as explorer_links
 from app.parts import visualizations
 from app.parts.share import Share
@@ -55,6 +56,8 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        self._environment.code_generator_class = PieceEscaping
+        self._environment.escape_piece = escape_piece
         self._environment.globals.update(
             urls=urls,
             draw=shapes,

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from precompute.commands import annotations, build, circuits, demo, export, inspect, render, serve, upgrade
+from precompute.commands import annotations, build, circuits, demo, export, inspect, render, serve, upgrade, warm
 from precompute.errors import PublicError
 
 EPILOG = """\
@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, build, render, inspect, serve, export, circuits, annotations, upgrade):
+    for module in (demo, build, render, inspect, serve, export, circuits, annotations, upgrade, warm):
         module.add_commands(commands)
     return parser
 

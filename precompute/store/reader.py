@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, func, select, text
+from sqlalchemy import Connection, Executable, func, select, text
 from sqlalchemy.exc import DatabaseError
 
 from precompute.errors import AtlasError, UnknownName
 from precompute.store import schema
+from precompute.store import unit_queries as queries
 from precompute.store.blobs import BlobStore
 from precompute.store.engine import database_path, open_reader
+from precompute.store.prepared import Prepared
 from precompute.store.records import (
     ArtifactRecord,
     Catalog,
@@ -37,54 +40,11 @@ from precompute.store.records import (
 from precompute.store.written import AtlasState, Written
 
 _MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
-_STIMULI = select(schema.stimulus, schema.blob.c.extension).join(
-    schema.blob, schema.blob.c.sha256 == schema.stimulus.c.blob_sha256
-)
-_ARTIFACTS = select(schema.artifact, schema.blob.c.extension).outerjoin(
-    schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256
-)
-_THUMB_EXAMPLES = 4
-
-# The queries of every unit page, put together once: building them costs as much as running them.
-_UNITS: BindParameter[Any] = bindparam("units", expanding=True)
-_PICTURES = (
-    select(schema.artifact.c.unit_index, schema.artifact.c.blob_sha256, schema.blob.c.extension)
-    .join(schema.blob, schema.blob.c.sha256 == schema.artifact.c.blob_sha256)
-    .where(
-        schema.artifact.c.layer_id == bindparam("layer"),
-        schema.artifact.c.unit_index.in_(_UNITS),
-        schema.artifact.c.kind == "visualization",
-        func.coalesce(func.json_extract(schema.artifact.c.payload, "$.sign"), "positive") == "positive",
-    )
-    .order_by(schema.artifact.c.unit_index, schema.artifact.c.position.desc())
-)
 _STATE = select(
     select(schema.meta.c.value).where(schema.meta.c.key == "revision").scalar_subquery().label("revision"),
     select(func.max(schema.progress.c.updated_at)).scalar_subquery().label("said"),
 )
 _TABLES = text("SELECT name FROM sqlite_master WHERE type = 'table'")
-_LABELS = select(schema.unit.c.unit_index, schema.unit.c.label).where(
-    schema.unit.c.layer_id == bindparam("layer"), schema.unit.c.unit_index.in_(_UNITS)
-)
-_METRICS = select(schema.unit_metric).where(
-    schema.unit_metric.c.layer_id == bindparam("layer"), schema.unit_metric.c.unit_index.in_(_UNITS)
-)
-_UNIT_ARTIFACTS = _ARTIFACTS.where(
-    schema.artifact.c.layer_id == bindparam("layer"), schema.artifact.c.unit_index == bindparam("unit")
-).order_by(schema.artifact.c.kind, schema.artifact.c.position)
-_CHOSEN_STIMULI = _STIMULI.where(
-    schema.stimulus.c.dataset_id == bindparam("dataset"),
-    schema.stimulus.c.input_key == bindparam("input"),
-    schema.stimulus.c.stimulus_index.in_(bindparam("indices", expanding=True)),
-)
-_STRONGEST_EXAMPLES = select(
-    schema.artifact.c.unit_index,
-    func.json_extract(schema.artifact.c.payload, *(f"$.top[{place}]" for place in range(_THUMB_EXAMPLES))).label("top"),
-).where(
-    schema.artifact.c.layer_id == bindparam("layer"),
-    schema.artifact.c.unit_index.in_(_UNITS),
-    schema.artifact.c.kind == "examples",
-)
 
 
 class AtlasReader:
@@ -124,9 +84,7 @@ class AtlasReader:
             with self.engine.connect() as connection:
                 yield connection
         except DatabaseError as error:
-            raise AtlasError(
-                f"The atlas in {self.atlas} cannot be read ({error.orig}). `unitscope verify` tells what is wrong."
-            ) from error
+            raise self._unreadable(error.orig) from error
 
     def all(self, query: Executable, **values: Any) -> Sequence[Row]:
         """Return the rows of a query, with values for its parameters."""
@@ -138,6 +96,16 @@ class AtlasReader:
         if name not in self._tables:
             self._tables = frozenset(row["name"] for row in self.all(_TABLES))
         return name in self._tables
+
+    def ask(self, query: Prepared, **values: Any) -> list[dict[str, Any]]:
+        """Return the rows of a query that was put together beforehand."""
+        try:
+            return query.ask(self.engine, values)
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, reason: object) -> AtlasError:
+        return AtlasError(f"The atlas in {self.atlas} cannot be read ({reason}). `unitscope verify` tells what is wrong.")
 
     # -- the whole atlas -------------------------------------------------------------------------------------------
 
@@ -250,12 +218,12 @@ class AtlasReader:
 
     def labels(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, str | None]:
         """Return the labels of some units of a layer; units without a row are left out."""
-        return {row["unit_index"]: row["label"] for row in self.all(_LABELS, layer=layer.row, units=list(units))}
+        return {row["unit_index"]: row["label"] for row in self.ask(queries.LABELS, layer=layer.row, units=list(units))}
 
     def metrics(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, dict[str, float | None]]:
         """Return the metrics of some units of a layer."""
         found: dict[int, dict[str, float | None]] = {}
-        for row in self.all(_METRICS, layer=layer.row, units=list(units)):
+        for row in self.ask(queries.METRICS, layer=layer.row, units=list(units)):
             found.setdefault(row["unit_index"], {})[row["metric"]] = row["value"]
         return found
 
@@ -269,26 +237,26 @@ class AtlasReader:
 
     def artifacts(self, layer: LayerRecord, unit: int) -> list[ArtifactRecord]:
         """Return all artifacts about a unit, in their order."""
-        return [artifact_of_row(row) for row in self.all(_UNIT_ARTIFACTS, layer=layer.row, unit=unit)]
+        return [artifact_of_row(row) for row in self.ask(queries.UNIT_ARTIFACTS, layer=layer.row, unit=unit)]
 
     def layer_artifact(self, layer: LayerRecord, kind: str) -> ArtifactRecord | None:
         """Return the artifact of a kind about a whole layer, or None where there is none."""
         table = schema.artifact
-        rows = self.all(_ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == -1, table.c.kind == kind))
+        rows = self.all(queries.ARTIFACTS.where(table.c.layer_id == layer.row, table.c.unit_index == -1, table.c.kind == kind))
         return artifact_of_row(rows[0]) if rows else None
 
     def layer_artifacts(self, layer: LayerRecord) -> list[ArtifactRecord]:
         """Return all artifacts about a whole layer."""
-        return [artifact_of_row(row) for row in self.all(_UNIT_ARTIFACTS, layer=layer.row, unit=-1)]
+        return [artifact_of_row(row) for row in self.ask(queries.UNIT_ARTIFACTS, layer=layer.row, unit=-1)]
 
     def thumbs(self, layer: LayerRecord, units: Iterable[int]) -> dict[int, ThumbRecord]:
         """Return what the small pictures of some units are made of; units with nothing yet are left out."""
         wanted = list(units)
-        rows = self.all(_PICTURES, layer=layer.row, units=wanted)
+        rows = self.ask(queries.PICTURES, layer=layer.row, units=wanted)
         found = {row["unit_index"]: ThumbRecord(f"{row['blob_sha256']}.{row['extension']}", ()) for row in rows}
         missing = [unit for unit in wanted if unit not in found]
         if missing:
-            rows = self.all(_STRONGEST_EXAMPLES, layer=layer.row, units=missing)
+            rows = self.ask(queries.STRONGEST_EXAMPLES, layer=layer.row, units=missing)
             found |= {row["unit_index"]: ThumbRecord(None, positions_of_text(row["top"])) for row in rows}
         return {unit: thumb for unit, thumb in found.items() if thumb.blob_name or thumb.examples}
 
@@ -324,11 +292,11 @@ class AtlasReader:
     def stimuli(self, model: ModelRecord, indices: Iterable[int]) -> dict[int, StimulusRecord]:
         """Return images of a model's dataset by their index."""
         values = {"dataset": model.dataset_id, "input": model.input_key, "indices": sorted(set(indices))}
-        return {row["stimulus_index"]: stimulus_of_row(row) for row in self.all(_CHOSEN_STIMULI, **values)}
+        return {row["stimulus_index"]: stimulus_of_row(row) for row in self.ask(queries.CHOSEN_STIMULI, **values)}
 
     def stimulus(self, stimulus_id: int) -> StimulusRecord | None:
         """Return the image of that id, or None where there is none."""
-        rows = self.all(_STIMULI.where(schema.stimulus.c.id == stimulus_id))
+        rows = self.all(queries.STIMULI.where(schema.stimulus.c.id == stimulus_id))
         return stimulus_of_row(rows[0]) if rows else None
 
     def num_stimuli(self) -> int:

@@ -72,5 +72,7 @@ class Written(Generic[Value]):
                 status = os.stat(path)
             except OSError:  # the log comes and goes
                 continue
+            if not status.st_size:  # a log that holds nothing: whoever looks first makes one
+                continue
             found.append((status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(found)

@@ -23,6 +23,7 @@ COMMANDS = (
     "verify",
     "upgrade",
     "serve",
+    "warm",
     "models",
     "layers",
     "circuits",
