@@ -81,6 +81,9 @@ class ComparePage(Context):
     template = "pages/compare.html"
     units: list[ComparedUnit]
     correlations: list[list[Number]] = Field(description="Of each unit with each, on the images that both models were shown")
+    correlation_chance: Number = Field(
+        description="Standard deviation of a correlation with the images of one unit in another order: 1 / sqrt(images - 1)"
+    )
     shared_inputs: list[SharedPartner] = Field(description="Where all units are of one model")
     shared_outputs: list[SharedPartner]
     left: ComparedLayer | None

@@ -46,7 +46,7 @@ def span(value: float | None, low: float, high: float) -> Span:
 
 def heat_opacity(share: float) -> float:
     """Return how far the colour of an activation covers the photograph, for a share of the largest from 0 to 1."""
-    return round(0.72 * (1 - 2 * share) if share < 0.5 else 0.34 * (2 * share - 1), 3)
+    return round(0.72 * (1 - 2 * share) if share < 0.5 else 0.46 * (2 * share - 1), 3)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ def build_compare(visit: Visit) -> ComparePage:
     return ComparePage(
         units=_units(visit, members),
         correlations=_correlations(visit, members),
+        correlation_chance=_chance(visit, members),
         shared_inputs=_shared(visit, members, "inputs"),
         shared_outputs=_shared(visit, members, "outputs"),
         left=_compared(*ends[0]) if ends else None,
@@ -109,6 +110,12 @@ def _correlations(visit: Visit, members: Sequence[Member]) -> list[list[float | 
         return [[None] * len(members) for _ in members]
     profiles = [(profile_of(visit.reader, catalog, layer), unit) for catalog, layer, unit in members]
     return correlations_between([None if profile is None else (profile, unit) for profile, unit in profiles])
+
+
+def _chance(visit: Visit, members: Sequence[Member]) -> float | None:
+    profiles = [profile_of(visit.reader, catalog, layer) for catalog, layer, _ in members]
+    num_images = min((len(profile.images) for profile in profiles if profile is not None), default=0)
+    return (num_images - 1) ** -0.5 if num_images > 1 else None
 
 
 def _shared(visit: Visit, members: Sequence[Member], direction: Direction) -> list[SharedPartner]:

@@ -20,6 +20,7 @@ from app.twins import Page
 from precompute.store.arrays import Direction
 from precompute.store.partners import all_partners
 from precompute.store.records import ArtifactRecord, RunRecord
+from precompute.store.responses import records_of
 
 NUM_PARTNERS = 10
 
@@ -53,7 +54,7 @@ def build_unit(visit: Visit) -> UnitPage:
         **fields_of(visit, shown),
         labels=labels,
         said=said,
-        provenance=_provenance(visit, artifacts),
+        provenance=_provenance(visit, [*artifacts, *records_of(reader, catalog, layer).values()]),
         links=build_links(visit),
         layer_summary=layer_summary(layer),
         input_size=list(catalog.model.input_size),

@@ -14,7 +14,7 @@ from precompute.store.records import Catalog, Json, LayerRecord
 
 SHRINK = 4
 DARK, BRIGHT = (0, 0, 0), (255, 140, 0)
-DARK_ALPHA, BRIGHT_ALPHA = 0.72, 0.34
+DARK_ALPHA, BRIGHT_ALPHA = 0.72, 0.46
 
 
 def heat_strip(catalog: Catalog, layer: LayerRecord, payload: Json, maps: NDArray[np.uint8]) -> bytes:

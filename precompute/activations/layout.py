@@ -41,6 +41,8 @@ def place_units(profiles: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def _fitted(plane: np.ndarray) -> np.ndarray:
+    if not len(plane):
+        return plane.astype(np.float32)
     centred = plane - (plane.max(axis=0) + plane.min(axis=0)) / 2
     return (centred / max(float(np.abs(centred).max()), 1e-12)).astype(np.float32)
 

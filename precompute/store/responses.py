@@ -120,14 +120,14 @@ class Profile:
 
 def layer_array(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, kind: str) -> LayerArray | None:
     """Return an array about a layer, or None where it is not built or its file is missing."""
-    record = _records(reader, catalog, layer).get(kind)
+    record = records_of(reader, catalog, layer).get(kind)
     if record is None or record.blob_name is None:
         return None
     array = open_array(reader.blobs, record.blob_name.partition(".")[0])
     return None if array is None else LayerArray(array, record.payload, record.blob_name)
 
 
-def _records(reader: AtlasReader, catalog: Catalog, layer: LayerRecord) -> dict[str, ArtifactRecord]:
+def records_of(reader: AtlasReader, catalog: Catalog, layer: LayerRecord) -> dict[str, ArtifactRecord]:
     """Return the artifacts about a layer; a catalog lives as long as the atlas stays the same, and they with it."""
     key = ("about layer", layer.name)
     if key not in catalog.held:
