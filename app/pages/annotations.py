@@ -42,7 +42,7 @@ def build_annotations(visit: Visit) -> AnnotationsPage:
     models = [model.id for model in visit.reader.models()]
     model_id = query.text("model") or None
     if model_id is not None and model_id not in models:
-        raise UnknownName("model", model_id, models, where="This atlas", hint="The start page shows all of them.")
+        raise UnknownName("model", model_id[:100], models, where="This atlas", hint="The start page shows all of them.")
     kind, author = query.choice("kind"), query.text("author") or None
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 200)
     scope = {"annotations": model_id, "kind": kind, "author": author}

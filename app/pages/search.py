@@ -1,4 +1,4 @@
-"""Search: unit numbers, layers, models, labels of units and of images, names of files."""
+"""Search: unit numbers, layers, models, labels of units and of images, names of files, and what people said."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from app import urls
 from app.contexts import Found, SearchPage
 from app.dependencies import Visit
+from app.parts.annotations import address_of
 from app.parts.summaries import page_links
 from app.pictures.thumbs import thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from app.words.formats import plural
+from precompute.annotations.document import Subject
 from precompute.errors import UsageError, closest_names
 from precompute.store.finding import FoundName, find_names, has_index
 from precompute.store.indexing import KINDS, fold
 from precompute.store.records import Catalog, LayerRecord
+from precompute.store.subjects import stimuli_of
 
 DEFAULT_LIMIT = 40
 MAX_FOUND = 400
@@ -92,6 +95,7 @@ def _hits(visit: Visit, catalogs: list[Catalog], q: str) -> Iterator[_Hit]:
     match = _UNIT.match(text)
     if match is not None:
         yield from _numbers(visit, catalogs, layers, match["layer"].strip(" /:#"), int(match["unit"]))
+    yield from _written(visit, {catalog.model.id: catalog for catalog in catalogs}, q)
 
 
 def _closeness(text: str, name: str) -> int:
@@ -172,6 +176,33 @@ def _numbers(
         yield _Hit(score, "unit", f"{layer.name} / {unit}", detail, model_id, link, (layer.name, unit))
 
 
+def _written(visit: Visit, catalogs: dict[str, Catalog], q: str) -> Iterator[_Hit]:
+    """Yield what people said in which the words of a text are: labels and notes lead to what they are about."""
+    found = [one.annotation for one in visit.door.annotations.find_written(q, MAX_PER_KIND)]
+    stimuli = stimuli_of(visit.reader, (subject for one in found for part, subject in one.named() if part == "about"))
+    for rank, one in enumerate(found):
+        score = (_closeness(fold(q), fold(one.headline)), len(KINDS), rank, 0)
+        by = f"{one.kind}{' by ' if one.author else ''}{one.author}"
+        about = next((subject for part, subject in one.named() if part == "about"), None)
+        link = urls.unit_list(one.id or "") if about is None else address_of(about, stimuli)
+        if link is None or (about is not None and not _is_here(catalogs, about)):
+            continue  # of what this atlas does not have, the page of the annotation itself tells
+        unit = None if about is None or about.unit is None or about.layer is None else (about.layer, about.unit)
+        place = "" if unit is None else f", {unit[0]} / {unit[1]}"
+        model_id = None if about is None else about.model
+        yield _Hit(score, one.kind, one.headline or "★", f"{by}{place}", model_id, link, unit)
+
+
+def _is_here(catalogs: dict[str, Catalog], about: Subject) -> bool:
+    if about.model is None:
+        return True
+    catalog = catalogs.get(about.model)
+    layer = None if catalog is None or about.layer is None else catalog.layers.get(about.layer)
+    if layer is None:
+        return catalog is not None and about.layer is None
+    return about.unit is None or about.unit < layer.spec.num_units
+
+
 def _pictured(visit: Visit, catalogs: list[Catalog], hits: list[_Hit]) -> list[Found]:
     wanted: dict[str, dict[str, list[int]]] = {}
     for hit in hits:
@@ -201,5 +232,13 @@ def _suggestions(catalogs: list[Catalog], q: str) -> list[str]:
 
 
 PAGES = (
-    Page("/search", "search", "Units, layers, models and labels that match a text.", build_search, (SearchPage,), PARAMETERS),
+    Page(
+        "/search",
+        "search",
+        "Units, layers, models and labels that match a text, and what people said.",
+        build_search,
+        (SearchPage,),
+        PARAMETERS,
+        shows_annotations=True,
+    ),
 )

@@ -439,6 +439,22 @@ def test_quick_list_needs_no_file_and_makes_none(tmp_path: Path, fixture_atlas: 
         assert not list(atlas.glob("user.db*"))
 
 
+def test_search_finds_what_people_said_and_leads_to_it(writer: TestClient) -> None:
+    assert writer.get("/api/v1/search?q=zebra%20stri").json()["total"] == 0
+    save(writer, **LABEL | {"text": "Zebra stripes"})
+    save(writer, kind="note", about={"model": "tiny_b"}, text="zebra stripes *everywhere*", author="B")
+    made = save(writer, kind="list", title="Zebra stripes", items=[ABOUT])
+    found = writer.get("/api/v1/search?q=zebra%20stri").json()["items"]
+    assert {(one["kind"], one["link"]) for one in found} == {
+        ("label", UNIT),
+        ("note", "/models/tiny_b"),
+        ("list", made["links"]["list"]),
+    }
+    assert "Zebra stripes" in writer.get("/search?q=zebra%20stri").text
+    for query in ('"', "words:", "NEAR(", "*", "zebra OR", "\x00"):
+        assert writer.get("/api/v1/search", params={"q": query}).status_code == 200
+
+
 # -- hostile -----------------------------------------------------------------------------------------------------------
 
 
