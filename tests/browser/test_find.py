@@ -120,7 +120,7 @@ def test_a_slider_is_dragged_without_moving_the_page(browser: Browser, address: 
     visitor = Visitor(browser, address, scripts=True)
     page = visitor.page
     page.goto(f"{UNITS}?min.std=0.1")
-    place = page.locator(".range .bins").first.bounding_box()
+    place = page.locator(".metric-bins").first.bounding_box()
     slider = page.get_by_role("slider", name="Greatest Max")
     field = slider.bounding_box()
     assert field is not None
@@ -129,7 +129,7 @@ def test_a_slider_is_dragged_without_moving_the_page(browser: Browser, address: 
     page.mouse.move(field["x"] + field["width"] / 2, field["y"] + field["height"] / 2, steps=4)
     number = page.get_by_label("Greatest Max, as a number")
     assert number.input_value() != ""
-    assert page.locator(".range .bins").first.bounding_box() == place
+    assert page.locator(".metric-bins").first.bounding_box() == place
     page.mouse.up()
     page.wait_for_url(re.compile(r"max\.max="))
     assert "min.std=0.1" in page.url
