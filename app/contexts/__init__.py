@@ -42,7 +42,7 @@ from app.contexts.compare import (
     SharedPartner,
 )
 from app.contexts.explorer import ExplorerColumn, ExplorerEdge, ExplorerPage, ExplorerQuery, ExplorerUnit, Sprite
-from app.contexts.find import ExamplePage, Facet, LayerShare, LikeControl, LikeStimulus, LikeUnit, UnitInModel, UnitsPage
+from app.contexts.find import ExamplePage, LayerShare, LikeControl, LikeStimulus, LikeUnit, UnitInModel, UnitsPage
 from app.contexts.kernels import (
     Factor,
     FactorControl,
@@ -149,7 +149,6 @@ __all__ = [
     "ExplorerQuery",
     "ExplorerUnit",
     "ExportSearchPage",
-    "Facet",
     "Factor",
     "FactorControl",
     "FactorPartner",

@@ -9,13 +9,6 @@ from app.contexts.models import ModelSummary
 from app.contexts.units import MetricRange, UnitSummary
 
 
-class Facet(Part):
-    """A value that units have or have not, and how many have it."""
-
-    value: str
-    num_units: int
-
-
 class LayerShare(Part):
     """How many units of a layer pass the filter."""
 
@@ -40,9 +33,9 @@ class UnitsPage(ModelSummary, Context):
     total: int = Field(description="How many units pass the filter: all of them are counted, none is estimated")
     next: str | None
     metrics: list[MetricRange] = Field(description="With histograms over all units of the model, whatever the filter")
-    statuses: list[Facet] = Field(description="How many units have a visualization of each status")
-    flags: list[Facet] = Field(description="How many units have a picture with each flag")
-    kinds: list[Facet] = Field(description="How many units are of each kind")
+    statuses: dict[str, int] = Field(description="How many units have a visualization of each status")
+    flags: dict[str, int] = Field(description="How many units have a picture with each flag")
+    kinds: dict[str, int] = Field(description="How many units are of each kind")
     layers: list[LayerShare] = Field(description="Of the units that pass: the layers with most of them, forty at most, in order")
     num_layers_found: int = Field(description="In how many layers there are units that pass")
     query: dict[str, str] = Field(description="The query as it was understood")

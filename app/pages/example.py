@@ -73,25 +73,39 @@ def build_example(visit: Visit) -> ExamplePage:
     model = query.text("model") or (names[0] if names else "")
     if query.text("model") and model not in names:
         raise UnknownName("model", model, names, where="This image" if stimulus else "This atlas")
-    about = {"like": like or None, "stimulus": None if stimulus is None else stimulus.id, "model": model or None, "models": names}
-    about |= {"image": None if stimulus is None else urls.blob(stimulus.blob_name), "query": query.values}
-    about |= {"links": page_links(urls.search_example(**query.values), search=urls.search())}
-    nothing = {"stimuli": [], "items": [], "total": 0, "next": None, "control": None}
-    catalog = visit.reader.catalog(model, visit.revision) if model else None
+    page = ExamplePage(
+        like=like or None,
+        stimulus=None if stimulus is None else stimulus.id,
+        image=None if stimulus is None else urls.blob(stimulus.blob_name),
+        model=model or None,
+        models=names,
+        problem=None,
+        stimuli=[],
+        items=[],
+        total=0,
+        next=None,
+        control=None,
+        query=query.values,
+        links=page_links(urls.search_example(**query.values), search=urls.search()),
+    )
+    return _answered(visit, page, features, stimulus)
+
+
+def _answered(
+    visit: Visit, page: ExamplePage, features: NDArray[np.float64] | None, stimulus: StimulusRecord | None
+) -> ExamplePage:
+    """Return the page with what was found, or with why nothing can be."""
+    catalog = None if page.model is None else visit.reader.catalog(page.model, visit.revision)
     looks = None if catalog is None else dataset_looks(visit.reader, catalog)
     columns = None if catalog is None else unit_columns(visit.reader, catalog.model.id)
     if catalog is None or looks is None or columns is None or not columns.looks().size:
-        return ExamplePage(**about, **nothing, problem=_NOT_COUNTED)
+        return page.model_copy(update={"problem": _NOT_COUNTED})
     asked = _asked(looks, features, stimulus)
     if asked is None:
-        return ExamplePage(**about, **nothing, problem=None)
+        return page
     likeness = looks.directions @ asked.direction
-    return ExamplePage(
-        **about,
-        problem=None,
-        stimuli=_stimuli(visit, catalog, looks, likeness, stimulus),
-        **_units(visit, catalog, looks, columns, asked, likeness),
-    )
+    found = _units(visit, catalog, looks, columns, asked, likeness)
+    return page.model_copy(update={"stimuli": _stimuli(visit, catalog, looks, likeness, stimulus), **found})
 
 
 def _stimulus(visit: Visit, text: str) -> StimulusRecord:
@@ -190,7 +204,7 @@ def _items(
 ) -> list[LikeUnit]:
     model = catalog.model
     units = {place: columns.at(place) for place in places}
-    labels, thumbs = (read(visit.reader, list(units.values())) for read in (labels_of, thumbs_of))
+    labels, thumbs = labels_of(visit.reader, list(units.values())), thumbs_of(visit.reader, list(units.values()))
     found: list[LikeUnit] = []
     for place, unit in units.items():
         layer = catalog.by_row.get(unit[0])

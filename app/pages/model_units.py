@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from app import urls
-from app.contexts import Context, Facet, LayerPage, LayerShare, MetricRange, UnitInModel, UnitsPage
+from app.contexts import Context, LayerPage, LayerShare, MetricRange, UnitInModel, UnitsPage
 from app.dependencies import Visit
 from app.pages.layers import DEFAULT_LIMIT, MAX_LIMIT, build_layer
 from app.pages.layers import PARAMETERS as LAYER_PARAMETERS
@@ -87,9 +87,9 @@ def _page(
         total=total,
         next=following,
         metrics=metrics,
-        statuses=[Facet(value=value, num_units=number) for value, number in facets.get("status", {}).items()],
-        flags=[Facet(value=value, num_units=number) for value, number in facets.get("flag", {}).items()],
-        kinds=[Facet(value=value, num_units=number) for value, number in _kinds(visit.catalog).most_common()],
+        statuses=facets.get("status", {}),
+        flags=facets.get("flag", {}),
+        kinds=dict(_kinds(visit.catalog).most_common()),
         layers=_layer_shares(visit, by_layer),
         num_layers_found=len(by_layer),
         query=visit.query.values,

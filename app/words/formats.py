@@ -205,9 +205,9 @@ def metric_groups(metrics: Iterable[Any]) -> list[tuple[str, list[Any]]]:
     return [group for group in groups if group[1]]
 
 
-def options(facets: Any, prefix: str = "") -> list[tuple[str, str, int]]:
+def options(facets: dict[str, int], prefix: str = "") -> list[tuple[str, str, int]]:
     """Return values of a facet to choose from: the value, its name in plain words, and how many units have it."""
-    pairs = facets.items() if isinstance(facets, dict) else [(facet.value, facet.num_units) for facet in facets]
+    pairs = facets.items()
     return [(value, glossary.name(f"{prefix}{value}", words(value)), number) for value, number in pairs]
 
 

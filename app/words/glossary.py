@@ -134,6 +134,7 @@ TERMS = {
 
 
 NAMES = {
+    "num_flags": "Doubts about it",
     "reached_ratio": "Against the strongest photograph",
     "robustness": "Left under small changes",
     "selectivity_rank": "Place among all units",

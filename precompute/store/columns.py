@@ -7,7 +7,7 @@ query takes seconds. The arrays are what a build counted last, and are read when
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,16 +84,16 @@ class UnitColumns:
 
     def metric(self, name: str) -> NDArray[np.float64]:
         """Return a metric of all units; not a number where a unit has none."""
-        return self._column(name, lambda data: np.frombuffer(data, "<f8"))
+        return self._column(name, _floats)
 
     def facet(self, name: str) -> Mask:
         """Return which units have a facet, given as `flag=fragile`; none where the atlas has it nowhere."""
-        found = self._column(name, lambda data: np.unpackbits(np.frombuffer(data, np.uint8), count=self.num_units).view(bool))
+        found = self._column(name, lambda data: _bits(data, self.num_units))
         return found if found.size else np.zeros(self.num_units, dtype=bool)
 
     def looks(self) -> NDArray[np.float32]:
         """Return the mean direction of the strongest examples of every unit `[unit, number]`, empty where it was not counted."""
-        found = self._column(LOOKS, lambda data: np.frombuffer(data, "<f4"))
+        found = self._column(LOOKS, _singles)
         return found.reshape(self.num_units, -1) if found.size else np.zeros((0, 0), dtype=np.float32)
 
     def looks_control(self) -> ChanceScores | None:
@@ -101,7 +101,7 @@ class UnitColumns:
         found = self._column(LOOKS_CONTROL, lambda data: [ChanceScores(**json.loads(data))])
         return found[0] if len(found) else None
 
-    def _column(self, name: str, read: Any) -> Any:
+    def _column(self, name: str, read: Callable[[bytes], Any]) -> Any:
         found = self._kept.pop(name, None)
         if found is None:
             table = schema.unit_column.c
@@ -192,6 +192,18 @@ class UnitColumns:
         if after is not None:
             places = places[places < after] if is_descending else places[places > after]
         return places[:limit].tolist()
+
+
+def _floats(data: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(data, "<f8")
+
+
+def _singles(data: bytes) -> NDArray[np.float32]:
+    return np.frombuffer(data, "<f4")
+
+
+def _bits(data: bytes, count: int) -> Mask:
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=count).view(bool)
 
 
 def _both(first: Mask | None, second: Mask) -> Mask:

@@ -7,6 +7,7 @@ while pictures are made; pages say when.
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,13 +53,15 @@ def bins_of(values: NDArray[np.float64]) -> Bins | None:
         return Bins("linear", [low, high], [int(known.size)])
     spread = (three - quarter) / 2 or (near_high - near_low) / 2
     if not spread or high - low <= _STRETCH_BEYOND * (near_high - near_low):
-        scale, edges = "linear", np.linspace(low, high, NUM_BINS + 1)
+        scale, edges = "linear", [low + (high - low) * place / NUM_BINS for place in range(NUM_BINS + 1)]
     else:
-        ends = np.arcsinh((np.array([low, high]) - middle) / spread)
-        scale, edges = "stretched", middle + spread * np.sinh(np.linspace(*ends, NUM_BINS + 1))
-        edges[0], edges[-1] = low, high
-    edges = np.unique(edges)
-    return Bins(scale, edges.tolist(), np.histogram(known, edges)[0].tolist())
+        first, last = math.asinh((low - middle) / spread), math.asinh((high - middle) / spread)
+        steps = [first + (last - first) * place / NUM_BINS for place in range(NUM_BINS + 1)]
+        scale, edges = "stretched", [middle + spread * math.sinh(step) for step in steps]
+    inner = [edge for edge in edges if low < edge < high]
+    edges = sorted({low, *inner, high})
+    counts = np.histogram(known, np.array(edges))[0]
+    return Bins(scale, edges, [int(number) for number in counts])
 
 
 @dataclass
@@ -112,7 +115,7 @@ def count_model(writer: AtlasWriter, model_id: str) -> None:
             columns[LOOKS] = like.means.tobytes()
             chance = chance_scores(looks, like.means, like.owners, like.num_examples)
             columns[LOOKS_CONTROL] = json.dumps(asdict(chance)).encode()
-    tables: dict[Any, list[dict[str, Any]]] = {
+    tables: dict[Any, Sequence[Mapping[str, Any]]] = {
         schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
         schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
         schema.metric_count: list(_metric_counts(found)),

@@ -71,7 +71,7 @@ def find_names(reader: AtlasReader, q: str, limit_per_kind: int, kinds: tuple[st
         rows += reader.all(_CHOSEN, ids=ids)
     found: dict[int, FoundName] = {}
     for row in rows:
-        kind, place = divmod(row["id"], SPAN)
+        kind, place = divmod(int(row["id"]), SPAN)
         if KINDS[kind] in kinds:
             target = (row["model_id"], row["layer_id"], row["unit_index"], row["stimulus_id"], row["num_images"])
             found[row["id"]] = FoundName(KINDS[kind], place, row["title"], row["folded"], *target)

@@ -46,7 +46,8 @@ def scores_of(looks: LooksRecord, means: NDArray[np.float32], *directions: NDArr
         means: Mean direction of the strongest examples of each unit, `[unit, number]`.
         directions: Of the images asked about.
     """
-    return (means @ (np.stack(directions) - looks.mean_direction).T).T
+    asked = (np.stack(directions) - looks.mean_direction).astype(np.float32)
+    return np.ascontiguousarray((means @ asked.T).T)
 
 
 def without_own(
@@ -54,7 +55,7 @@ def without_own(
 ) -> NDArray[np.float32]:
     """Return the scores of units that have the image itself among their examples, by the others of their examples alone."""
     rest = (means * num_examples - direction) / np.maximum(num_examples - 1, 1)
-    return rest @ (direction - looks.mean_direction)
+    return (rest @ (direction - looks.mean_direction)).astype(np.float32)
 
 
 def drawn(looks: LooksRecord) -> NDArray[np.int64]:
