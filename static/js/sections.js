@@ -19,8 +19,9 @@ export function mount(nav) {
   nav.append(list);
 
   const mark = () => {
-    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < window.innerHeight / 3);
-    const current = passed.at(-1) ?? headings[0];
+    const tops = headings.map((heading) => heading.getBoundingClientRect().top);
+    const lowest = Math.max(...tops.filter((top) => top < window.innerHeight / 3));
+    const current = headings[Math.max(0, tops.findIndex((top) => Math.abs(top - lowest) < 4))];
     for (const [heading, link] of links) {
       if (heading === current) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
