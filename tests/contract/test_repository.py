@@ -23,6 +23,7 @@ COMMANDS = (
     "verify",
     "upgrade",
     "serve",
+    "export",
     "warm",
     "models",
     "layers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -132,6 +133,15 @@ def test_busy_servers_are_asked_again_later() -> None:
         thread.join(10)
     with pytest.raises(ServerNotReached, match="unitscope serve"):
         transport.get_json("/x")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_examples_of_the_documentation_run(asker: Client, repository: Path, place: int) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (repository / "docs" / "api.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(examples) == 4
+    code = examples[place].replace("http://127.0.0.1:8000", asker.transport.base)
+    assert asker.transport.base in code
+    exec(compile(code, f"example {place}", "exec"), {})  # noqa: S102 - our own documentation
 
 
 def test_client_needs_python_alone() -> None:
