@@ -149,6 +149,7 @@ __all__ = [
     "ExplorerQuery",
     "ExplorerUnit",
     "ExportSearchPage",
+    "Facet",
     "Factor",
     "FactorControl",
     "FactorPartner",

@@ -79,11 +79,10 @@ class Sharing:
         is_current = version is not None and asked == version
         headers = {"Cache-Control": IMMUTABLE if is_current else "no-cache"}
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-        path = self._kept.find(digest)
-        if path is not None:
-            return Response(path.read_bytes(), headers=headers, media_type="image/png")
-        data = make()
-        self._kept.keep(digest, data)
+        data = self._kept.read(digest)
+        if data is None:
+            data = make()
+            self._kept.keep(digest, data)
         return Response(data, headers=headers, media_type="image/png")
 
     def oembed(self, request: Request) -> Response:
