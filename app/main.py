@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -32,6 +33,7 @@ from app.templating import Templates, app_version
 from app.twins import serve_pages
 from app.writing.annotations import AnnotationApi
 from app.writing.circuits import CircuitApi
+from precompute.circuits.circuit import circuit_schema
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -199,10 +201,21 @@ def _plain_routes(app: FastAPI, settings: AppSettings, templates: Templates) -> 
     return router
 
 
+def _circuit_schemas() -> dict[str, Any]:
+    """Return the schema of circuit documents and of their parts, under the names that the description gives them."""
+    text = json.dumps(circuit_schema()).replace('"#/$defs/', '"#/components/schemas/CircuitDocument.')
+    document: dict[str, Any] = json.loads(text)
+    parts: dict[str, Any] = document.pop("$defs", {})
+    plain = {key: value for key, value in document.items() if key not in ("$id", "$schema")}
+    return {"CircuitDocument": plain} | {f"CircuitDocument.{name}": part for name, part in parts.items()}
+
+
 def openapi_of(app: FastAPI) -> dict[str, Any]:
     """Return the machine-readable description of the API."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=__doc__)
-        found.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = _PROBLEM
+        schemas |= _circuit_schemas()
         app.openapi_schema = found
     return app.openapi_schema

@@ -34,11 +34,12 @@ class Parameter:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return its JSON schema."""
-        found: dict[str, Any] = {"type": self.kind}
+        """Return its JSON schema; an empty value counts as not given."""
         if self.choices:
-            found["enum"] = list(self.choices)
-        return found
+            return {"type": self.kind, "enum": [*self.choices, ""]}
+        if self.kind == "string":
+            return {"type": "string"}
+        return {"anyOf": [{"type": self.kind}, {"type": "string", "maxLength": 0}]}
 
     def covers(self, name: str) -> bool:
         """Return whether a name that was given is this parameter."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from app import urls
 from app.contexts import Context
@@ -127,25 +128,32 @@ class _Server:
         elif not page.is_fragment:
             headers["Link"] = f'<{twin}>; rel="alternate"; type="application/json"'
         latest = _check_build(page, visit, headers)
+        is_embed = page.embed_template is not None and visit.query.choice("embed") == "1"
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         is_packed = takes_gzip(request.scope["headers"])
         usual = twin if visit.is_api else visit.full_address
         found = None if basis is None else self.ready.find_made(usual, basis, packed=is_packed)
         if found is None:
-            found = self._make(page, visit, basis, headers, latest)
+            found = self._make(page, visit, basis, headers, latest, page.embed_template if is_embed else None)
             if basis is not None:
                 self.ready.keep(request.scope, usual, found)
         return _response(found, is_packed=is_packed)
 
-    def _make(self, page: Page, visit: Visit, basis: Basis | None, headers: dict[str, str], latest: str | None) -> Answer:
+    def _make(
+        self,
+        page: Page,
+        visit: Visit,
+        basis: Basis | None,
+        headers: dict[str, str],
+        latest: str | None,
+        template: str | None,
+    ) -> Answer:
         context = page.build(visit)
         if visit.is_api:
             body, media_type = context.model_dump_json(), "application/json"
         else:
-            is_embed = page.embed_template is not None and visit.query.choice("embed") == "1"
-            share = None if is_embed else share_of(page.name, visit, context)
-            template = page.embed_template if is_embed else None
+            share = None if template is not None else share_of(page.name, visit, context)
             body = self.templates.render(context, path=visit.address, share=share, latest=latest, template=template)
             media_type = "text/html; charset=utf-8"
         return make_answer(basis or NOTHING, headers, media_type, body.encode())
@@ -226,8 +234,8 @@ def _is_known(request: Request, headers: dict[str, str]) -> bool:
 
 
 def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
-    models: list[type[BaseModel]] = list(page.contexts)
-    found: dict[int | str, dict[str, Any]] = {200: {"model": models[0], "description": page.summary}}
+    models: Any = functools.reduce(operator.or_, page.contexts)
+    found: dict[int | str, dict[str, Any]] = {200: {"model": models, "description": page.summary}}
     known = {400: "An unknown query parameter, or an impossible value", 404: "No such name", 503: "The atlas cannot be read"}
     if BUILD in page.parameters:
         known[410] = "The link names a build of other weights or images"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from starlette.exceptions import HTTPException
 
 from app import urls
 from app.contexts import Links, NewCircuitPage
@@ -93,7 +94,7 @@ class CircuitApi:
 
         circuit_in = {"name": "circuit", "in": "path", "required": True, "schema": {"type": "string"}}
         revision_in = {"name": "revision", "in": "query", "description": _REVISION.summary, "schema": _REVISION.schema}
-        document = body_of({"$ref": f"{urls.circuit_schema()}"})
+        document = body_of({"$ref": "#/components/schemas/CircuitDocument"})
         add(urls.circuit_schema(), self.schema, "GET", "circuit_schema", "The JSON Schema of circuit documents.")
         add(
             f"{one}/export.json",
@@ -173,6 +174,7 @@ class CircuitApi:
 
     async def change(self, request: Request) -> Response:
         """Save the next revision of a circuit."""
+        _refuse_pages(request)
         query = Query(request.query_params.multi_items(), (_REVISION,))
         expected = query.integer("revision", 0, 1, 10**9 - 1) or None
         body = await self._gate.read_json_body(request)
@@ -193,6 +195,7 @@ class CircuitApi:
 
     async def delete(self, request: Request) -> Response:
         """Take a circuit out of the list."""
+        _refuse_pages(request)
         Query(request.query_params.multi_items(), ())
         self._gate.check_call(request)
         await run_in_threadpool(self._door.users.delete, str(request.path_params["circuit"]))
@@ -253,6 +256,12 @@ class CircuitApi:
             raise UnknownName("short link", view_id[:40], (), hint="It may belong to another server, or be cut short.")
         # Checked again: what is stored may have been written by other hands.
         return RedirectResponse(check_address(self._pages, address), 302, headers=FRESH)
+
+
+def _refuse_pages(request: Request) -> None:
+    """Refuse to change what is no circuit but has an address like one."""
+    if str(request.path_params["circuit"]) in ("new", "schema.json"):
+        raise HTTPException(405)
 
 
 def _saved(record: CircuitRecord) -> SavedCircuit:
