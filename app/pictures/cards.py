@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from functools import lru_cache
+from unicodedata import normalize
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,7 +18,7 @@ from precompute.store.records import ArtifactRecord, Catalog, LayerRecord
 
 WIDTH, HEIGHT = 1200, 630
 MARGIN = 40
-_FORMAT = "1"
+_FORMAT = "2"
 _PAPER, _INK, _QUIET = (17, 20, 26), (240, 243, 247), (150, 160, 172)
 _TILE_PX, _GAP_PX = 176, 10
 _NUM_TILES = 6
@@ -75,7 +76,7 @@ def layer_card(reader: AtlasReader, catalog: Catalog, layer: LayerRecord) -> byt
 def _ratio_words(artifacts: list[ArtifactRecord]) -> str:
     ratios = [found.payload.get("reached_ratio") for found in artifacts if found.kind == "visualization"]
     reached = next((ratio for ratio in ratios if ratio is not None), None)
-    return "The images that excite it most" if reached is None else f"{number(reached, 2)}× the strongest image"
+    return "The images that excite it most" if reached is None else f"{number(reached, 2)} times the strongest image"
 
 
 def _paste_examples(
@@ -103,9 +104,17 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+@lru_cache(maxsize=4096)
+def _has(letter: str) -> bool:
+    """Return whether the font has a letter: what it does not have all looks alike."""
+    font = _font(22)
+    return letter.isprintable() and bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))
+
+
 def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, colour: tuple[int, int, int]) -> None:
-    """Write one line, cut where the card ends; letters that the font of Pillow does not have become question marks."""
-    known = "".join(letter if letter.isprintable() and ord(letter) < 0x180 else "?" for letter in one_way(text))
+    """Write one line, cut where the card ends; letters that the font of Pillow lacks lose their accents, or are "?"."""
+    plain = "".join(letter if _has(letter) else normalize("NFKD", letter)[0] for letter in one_way(text))
+    known = "".join(letter if _has(letter) else "?" for letter in plain)
     room = WIDTH - MARGIN - place[0]
     line = known
     while len(line) > 1 and draw.textlength(line, font=_font(size)) > room:
