@@ -7,7 +7,6 @@ at any moment and started again: it does what is missing, and ends equal to an u
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ from precompute.store import schema
 from precompute.store.blobs import disk_error
 from precompute.store.pixels import StoredPixels
 from precompute.store.writer import AtlasWriter, utc_now
-from precompute.stored import stored_metrics, stored_references
+from precompute.stored import stimulus_row, stored_metrics, stored_references
 from precompute.techniques.base import Quality, Technique, WorkItem
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -174,20 +173,8 @@ class _Run:
             row = {"dataset_id": self.plan.source.id, "key": error.key, "reason": error.reason}
             self.writer.insert_missing(schema.skipped_image, [row])
             return None
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=20, method=0)
-        blob = BlobData(buffer.getvalue(), "webp")
+        row, blob = stimulus_row(ref, pixels, self.plan.source.id, self.plan.adapter.preprocessing.input_key)
         self.writer.blobs.put(blob)
-        row = {
-            "dataset_id": self.plan.source.id,
-            "stimulus_index": ref.index,
-            "key": ref.key,
-            "label": ref.label,
-            "source": ref.source,
-            "height": pixels.shape[0],
-            "width": pixels.shape[1],
-            "input_key": self.plan.adapter.preprocessing.input_key,
-        }
         return row, blob
 
     def _stimulus_rows(self) -> list[dict[str, Any]]:

@@ -1,12 +1,16 @@
-"""What an atlas already holds that work still to be done looks at: metrics, places of top examples, pictures."""
+"""What an atlas holds that work still to be done looks at: images, metrics, places of top examples, pictures."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from precompute.domain import BlobData, StimulusRef
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
 
@@ -39,3 +43,27 @@ def stored_references(writer: AtlasWriter, layer_id: int, units: Sequence[int]) 
         elif row["blob_sha256"] is not None:
             pictures[row["unit_index"], row["position"]] = writer.blobs.path(row["blob_sha256"], "webp")
     return examples, pictures
+
+
+def stimulus_row(ref: StimulusRef, pixels: np.ndarray, dataset_id: str, input_key: str) -> tuple[dict[str, Any], BlobData]:
+    """Return the row of an image, without the name of its file, and the file: what the model sees of it, without loss.
+
+    Args:
+        ref: The image.
+        pixels: What the model sees, uint8 `[height, width, rgb]`.
+        dataset_id: The dataset.
+        input_key: How the image became the model input.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=20, method=0)
+    row = {
+        "dataset_id": dataset_id,
+        "stimulus_index": ref.index,
+        "key": ref.key,
+        "label": ref.label,
+        "source": ref.source,
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "input_key": input_key,
+    }
+    return row, BlobData(buffer.getvalue(), "webp")
