@@ -17,7 +17,7 @@ def escape_piece(value: Any) -> str:
     >>> escape_piece("a < b"), escape_piece("plain"), escape_piece(3)
     (Markup('a &lt; b'), 'plain', '3')
     """
-    kind = type(value)
+    kind: type[object] = type(value)
     if kind is str:
         return value if _SPECIAL.search(value) is None else escape(value)
     return str(value) if kind is int else escape(value)
