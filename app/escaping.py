@@ -11,16 +11,15 @@ from markupsafe import escape
 _SPECIAL = re.compile(r"[&<>'\"]")
 
 
-def escape_piece(value: Any) -> str:
+def escape_piece(value: object) -> str:
     """Return a value as text that is safe in a page.
 
     >>> escape_piece("a < b"), escape_piece("plain"), escape_piece(3)
     (Markup('a &lt; b'), 'plain', '3')
     """
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return value if _SPECIAL.search(value) is None else escape(value)
-    return str(value) if kind is int else escape(value)
+    return str(value) if type(value) is int else escape(value)
 
 
 class PieceEscaping(CodeGenerator):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Select, column, func, select
+from sqlalchemy import Engine, Integer, SelectBase, column, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.elements import BindParameter
 
@@ -21,7 +21,7 @@ class Prepared:
         payloads: Columns that hold JSON.
     """
 
-    def __init__(self, statement: Select[Any], payloads: Sequence[str] = ()) -> None:
+    def __init__(self, statement: SelectBase, payloads: Sequence[str] = ()) -> None:
         compiled = statement.compile(dialect=_DIALECT(paramstyle="named"))
         self._text = str(compiled)
         self._given: Mapping[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
@@ -39,7 +39,7 @@ class Prepared:
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
-            cursor.execute(self._text, {**self._given, **given})  # pyright: ignore[reportArgumentType]
+            cursor.execute(self._text, {**self._given, **given})
             rows = [dict(zip(self._names, row, strict=True)) for row in cursor.fetchall()]
         finally:
             connection.close()
@@ -50,6 +50,6 @@ class Prepared:
         return rows
 
 
-def one_of(values: BindParameter[Any]) -> Select[Any]:
-    """Return what a column is held against with `in_`: the values of a list of any length, which is one parameter."""
-    return select(column("value")).select_from(func.json_each(values).table_valued("value"))
+def one_of(values: BindParameter[Any]) -> SelectBase:
+    """Return what a column is held against with `in_`: the whole numbers of a list of any length, one parameter."""
+    return select(column("value", Integer)).select_from(func.json_each(values).table_valued("value"))
