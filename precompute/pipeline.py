@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from precompute.executors.process import tune_process
 from precompute.interest import order_of_interest, order_of_turns
 from precompute.ledger import write_plan
 from precompute.planning import BuildOptions, Plan, make_plan
-from precompute.progress import Stage
+from precompute.progress import BuildReport, Stage
 from precompute.second_look import begin_maps, open_again, response_plan, stored_array, wanted_of
 from precompute.stimuli.base import UnusableImage
 from precompute.store import schema
@@ -45,25 +45,6 @@ STIMULI_PER_TRANSACTION = 64
 UNITS_PER_JOB: dict[Quality, int] = {"draft": 16, "final": 64}
 """Drafts all take the same number of steps, and are to show some of every layer soon; of final pictures, those that converge
 leave the batch and others enter, which needs more of them."""
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """How a build ended.
-
-    Attributes:
-        num_done: Tasks that this build did.
-        failed: Technique, layer and error of each task that failed.
-        num_images: Shown to the model.
-        num_skipped: Files that could not be used.
-        left_out: Layers that depend on parameters that the weight file lacks.
-    """
-
-    num_done: int
-    failed: list[str]
-    num_images: int
-    num_skipped: int
-    left_out: tuple[str, ...] = ()
 
 
 def build(options: BuildOptions) -> BuildReport:

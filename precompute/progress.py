@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
@@ -89,3 +90,22 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """How a build ended.
+
+    Attributes:
+        num_done: Tasks that this build did.
+        failed: Technique, layer and error of each task that failed.
+        num_images: Shown to the model.
+        num_skipped: Files that could not be used.
+        left_out: Layers that depend on parameters that the weight file lacks.
+    """
+
+    num_done: int
+    failed: list[str]
+    num_images: int
+    num_skipped: int
+    left_out: tuple[str, ...] = ()

@@ -145,7 +145,7 @@ class SearchPage(Context):
     total: int
     next: str | None
     suggestions: list[str]
-    is_cut: bool = Field(description="Whether there may be more than `total`: of each kind, the first hundred are looked at")
+    is_cut: bool = Field(description="Whether there may be more than `total`: of each kind, the first sixty are looked at")
     has_index: bool = Field(
         description="False until a build has made the index of names; before, only models, layers and numbers are found"
     )

@@ -24,7 +24,7 @@ from precompute.store.subjects import stimuli_of
 
 DEFAULT_LIMIT = 40
 MAX_FOUND = 400
-MAX_PER_KIND = 100
+MAX_PER_KIND = 60
 MAX_LENGTH = 200
 PARAMETERS = (
     Parameter("q", "What to look for: `42`, `blocks.3 42`, `conv_dw`, `tabby cat`"),
@@ -167,7 +167,7 @@ def _numbers(
         if unit >= layer.spec.num_units:
             continue
         number += 1
-        if number > MAX_FOUND:
+        if number > MAX_PER_KIND:
             return
         model_id = catalog.model.id
         detail = f"{layer.spec.kind} {unit} of {layer.spec.num_units}"

@@ -7,8 +7,11 @@ query takes seconds. The arrays are what a build counted last, and are read when
 from __future__ import annotations
 
 import json
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,13 +20,14 @@ from sqlalchemy import select
 
 from precompute.store import schema
 from precompute.store.counting import LOOKS, LOOKS_CONTROL, Bins
-from precompute.store.likeness import ChanceScores, first_places
+from precompute.store.likeness import ChanceScores
 from precompute.store.looks import LooksRecord, read_looks
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
 
 Mask = NDArray[np.bool_]
 _KEPT_COLUMNS = 24
+_SMALLEST_STEP = 2048
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,13 @@ class UnitColumns:
             table = schema.unit_column.c
             rows = self._reader.all(select(table.data).where(table.model_id == self.model_id, table.name == name))
             found = read(rows[0]["data"]) if rows else np.zeros(0)
+        self._keep(name, found)
+        return found
+
+    def _keep(self, name: str, found: Any) -> None:
         self._kept[name] = found  # the one asked for last is the last to go
         while len(self._kept) > _KEPT_COLUMNS:
             self._kept.pop(next(iter(self._kept)), None)
-        return found
 
     # -- filters ---------------------------------------------------------------------------------------------------
 
@@ -158,35 +165,52 @@ class UnitColumns:
         if mask is None:
             numbers = np.diff(self.starts)
         else:
-            passed = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
-            numbers = np.diff(passed[self.starts])
+            numbers = [np.count_nonzero(mask[start:stop]) for start, stop in pairwise(self.starts.tolist())]
         return {int(row): int(number) for row, number in zip(self.layer_rows, numbers, strict=True) if number}
 
     def page(self, wanted: ColumnFilter, mask: Mask | None, after: tuple[float | None, int] | None, limit: int) -> list[int]:
         """Return the places of the first units that pass, after a `(value, place)`, in order; those without a value come last."""
         if wanted.sort == "index":
             return self._by_place(wanted.is_descending, mask, None if after is None else after[1], limit)
-        keys = self.metric(wanted.sort)
-        if wanted.is_descending:
-            keys = -keys
-        last = None if after is None or after[0] is None else (-after[0] if wanted.is_descending else after[0])
+        order = self._order(wanted.sort, is_descending=wanted.is_descending)
+        start = 0 if after is None else self._rank(wanted, order, after)
         found: list[int] = []
-        if after is None or last is not None:
-            places = np.flatnonzero(~np.isnan(keys) if mask is None else mask & ~np.isnan(keys))
-            candidates = keys[places]
-            if last is not None and after is not None:
-                is_later = (candidates > last) | ((candidates == last) & (places > after[1]))
-                places, candidates = places[is_later], candidates[is_later]
-            found = places[first_places(candidates, limit)].tolist()
-        if len(found) < limit:
-            missing = np.flatnonzero(np.isnan(keys) if mask is None else mask & np.isnan(keys))
-            if after is not None and last is None:
-                missing = missing[missing > after[1]]
-            found += missing[: limit - len(found)].tolist()
+        size = max(4 * limit, _SMALLEST_STEP)
+        while start < len(order) and len(found) < limit:
+            places = order[start : start + size]
+            found += (places if mask is None else places[mask[places]])[: limit - len(found)].tolist()
+            start, size = start + size, 2 * size
         return found
 
+    def _order(self, metric: str, *, is_descending: bool) -> NDArray[np.int32]:
+        """Return all places in the order of a metric, equal ones by place, those without a value last; sorted once."""
+        name = f"{metric} {'down' if is_descending else 'up'}"
+        found = self._kept.pop(name, None)
+        if found is None:
+            keys = self.metric(metric)
+            found = np.argsort(-keys if is_descending else keys, kind="stable").astype(np.int32)
+        self._keep(name, found)
+        return found
+
+    def _rank(self, wanted: ColumnFilter, order: NDArray[np.int32], after: tuple[float | None, int]) -> int:
+        """Return how many units come before what follows a `(value, place)` in an order."""
+        values, direction = self.metric(wanted.sort), -1 if wanted.is_descending else 1
+
+        def key(place: int) -> tuple[bool, float, int]:
+            value = float(values[place])
+            return (True, 0.0, int(place)) if math.isnan(value) else (False, direction * value, int(place))
+
+        last = (True, 0.0, after[1]) if after[0] is None else (False, direction * after[0], after[1])
+        return bisect_right(order, last, key=key)
+
     def _by_place(self, is_descending: bool, mask: Mask | None, after: int | None, limit: int) -> list[int]:
-        places = np.arange(self.num_units) if mask is None else np.flatnonzero(mask)
+        if mask is None and is_descending:
+            first = self.num_units - 1 if after is None else after - 1
+            return list(range(first, max(-1, first - limit), -1))
+        if mask is None:
+            first = 0 if after is None else after + 1
+            return list(range(first, min(self.num_units, first + limit)))
+        places = np.flatnonzero(mask)
         if is_descending:
             places = places[::-1]
         if after is not None:
