@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 
-from precompute.circuits.circuit import CircuitId, LayerName, Line, Sha256, UnitIndex, new_id, random_letters, read_json
+from precompute.annotations.fields import (
+    Author,
+    DatasetId,
+    Markdown,
+    ModelId,
+    Moment,
+    Remark,
+    Revision,
+    SeenLine,
+    StimulusKey,
+    next_moment,
+)
+from precompute.circuits.circuit import CircuitId, LayerName, Sha256, UnitIndex, new_id, random_letters, read_json
 from precompute.circuits.wording import say_what_is_wrong
 from precompute.errors import UsageError
 
@@ -33,7 +39,6 @@ FORMAT_VERSION = 1
 MAX_BYTES = 256 * 1024
 MAX_ITEMS = 500
 MAX_EVIDENCE = 50
-MAX_TEXT = 10_000
 Kind = Literal["label", "note", "star", "list"]
 SubjectKind = Literal["model", "layer", "unit", "stimulus"]
 KINDS: tuple[Kind, ...] = ("label", "note", "star", "list")
@@ -51,73 +56,6 @@ _ORDER = (
     "items",
     "weights",
 )
-_FIRST_YEAR, _LAST_YEAR = 1970, 2199
-
-
-def _printable(text: str) -> str:
-    bad = next((letter for letter in text if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\n\t"), None)
-    if bad is not None:
-        raise ValueError(f"it holds the control character U+{ord(bad):04X}; leave it out")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if set(text) & {"\n", "\t", "\u2028", "\u2029"}:
-        raise ValueError("it is one line of text; leave out line breaks and tabs")
-    return _printable(text)
-
-
-def _visible(text: str) -> str:
-    """Refuse what nobody could see or click on: spaces, and characters without a width, alone."""
-    if not any(unicodedata.category(letter)[0] in "LNPS" for letter in text):
-        raise ValueError("it has nothing to see in it; write some words")
-    return text
-
-
-def _one_ending(text: object) -> object:
-    return text.replace("\r\n", "\n") if isinstance(text, str) else text
-
-
-def _moment(text: str) -> str:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError("it is no moment; write it as 2026-01-31T12:00:00.000+00:00") from error
-    if found.tzinfo is None or not _FIRST_YEAR < found.year <= _LAST_YEAR:
-        raise ValueError("it lacks its time zone, or is no year of ours; write it as 2026-01-31T12:00:00.000+00:00")
-    return _text_of(found)
-
-
-def _text_of(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def next_moment(after: str = "") -> str:
-    """Return the moment in UTC, to the millisecond; never one that is not later than `after`, whatever the clocks say."""
-    now = _text_of(datetime.now(UTC))
-    return now if now > after else _text_of(datetime.fromisoformat(after) + timedelta(milliseconds=1))
-
-
-SeenLine = Annotated[Line, AfterValidator(_visible)]
-Author = Annotated[str, StringConstraints(max_length=80), AfterValidator(_one_line)]
-Markdown = Annotated[
-    str,
-    BeforeValidator(_one_ending),
-    StringConstraints(max_length=MAX_TEXT),
-    AfterValidator(_printable),
-    AfterValidator(_visible),
-]
-Remark = Annotated[str, StringConstraints(max_length=500), AfterValidator(_one_line)]
-ModelId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-StimulusKey = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)]
-DatasetId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
-Revision = Annotated[int, Field(ge=1, lt=10**9)]
-Moment = Annotated[
-    str,
-    StringConstraints(max_length=40),
-    AfterValidator(_moment),
-    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
-]
 
 
 class _Strict(BaseModel, frozen=True):

@@ -56,7 +56,8 @@ def run_annotations(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
     from precompute.store.engine import open_reader
 
-    open_reader(arguments.atlas).dispose()  # says what is wrong where there is no atlas
+    if arguments.action != "backup":  # which copies what people wrote, whatever became of the atlas
+        open_reader(arguments.atlas).dispose()  # says what is wrong where there is no atlas
     return {"export": _export, "import": _import, "backup": _backup}[arguments.action](arguments)
 
 
