@@ -211,6 +211,11 @@ def _serve_json(router: APIRouter, page: Page, server: _Server) -> None:
 def _visit(page: Page, door: AtlasDoor, request: Request, *, is_api: bool) -> Visit:
     path = {name: str(request.path_params[name]) for name in page.path_names}
     query = Query(request.query_params.multi_items(), page.parameters)
+    for parameter in page.parameters:  # what is not possible is refused, also where the page would not have looked at it
+        if parameter.choices:
+            query.choice(parameter.name)
+        elif parameter.kind == "integer":
+            query.integer(parameter.name, 0, 0, 999_999_999)
     address = address_at(page, path)
     return Visit(door, path, query, address, urls.with_query(address, query.values), is_api)
 
