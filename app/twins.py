@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,7 +237,9 @@ def _is_known(request: Request, headers: dict[str, str]) -> bool:
 
 
 def _responses(page: Page) -> dict[int | str, dict[str, Any]]:
-    models: Any = functools.reduce(operator.or_, page.contexts)
+    models: Any = page.contexts[0]
+    for other in page.contexts[1:]:
+        models = models | other
     found: dict[int | str, dict[str, Any]] = {200: {"model": models, "description": page.summary}}
     known = {400: "An unknown query parameter, or an impossible value", 404: "No such name", 503: "The atlas cannot be read"}
     if BUILD in page.parameters:

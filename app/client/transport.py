@@ -8,7 +8,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, cast
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -88,7 +88,7 @@ class Transport:
         return f"{whole}{'&' if '?' in whole else '?'}{urlencode(given, quote_via=quote)}" if given else whole
 
     @contextmanager
-    def _open(self, address: str) -> Iterator[IO[bytes]]:
+    def _open(self, address: str) -> Generator[IO[bytes]]:
         request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip", "User-Agent": "unitscope-client"})  # noqa: S310
         answer = self._ask(request, address)
         with answer:

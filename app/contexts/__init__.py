@@ -149,7 +149,6 @@ __all__ = [
     "ExplorerQuery",
     "ExplorerUnit",
     "ExportSearchPage",
-    "Facet",
     "Factor",
     "FactorControl",
     "FactorPartner",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
@@ -38,7 +39,7 @@ async def _fetch_batch(app: ASGIApp, addresses: list[str]) -> list[bytes]:
 
 async def _fetch(app: ASGIApp, address: str) -> bytes:
     path, _, query = address.partition("?")
-    status = 0
+    statuses: list[int] = []
     parts: list[bytes] = []
     is_asked = False
 
@@ -50,13 +51,12 @@ async def _fetch(app: ASGIApp, address: str) -> bytes:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        nonlocal status
         if message["type"] == "http.response.start":
-            status = message["status"]
+            statuses.append(message["status"])
         elif message["type"] == "http.response.body":
             parts.append(message.get("body", b""))
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -73,7 +73,7 @@ async def _fetch(app: ASGIApp, address: str) -> bytes:
     call: Callable[..., Awaitable[None]] = app
     await call(scope, receive, send)
     body = b"".join(parts)
-    if status != 200:
+    if statuses != [200]:
         said = body[:300].decode(errors="replace")
-        raise AtlasError(f"{address[:120]} cannot be made ({status}: {said}). `unitscope verify` lists what is gone.")
+        raise AtlasError(f"{address[:120]} cannot be made ({statuses}: {said}). `unitscope verify` lists what is gone.")
     return body

@@ -65,7 +65,7 @@ def select(reader: AtlasReader, listed: str | None, models: Sequence[str], globs
     wanted = _everything(catalogs) if listed is None else parse_list(catalogs, listed)
     chosen: dict[str, dict[str, Sequence[int]]] = {}
     for model_id, catalog in catalogs.items():
-        layers = {
+        layers: dict[str, Sequence[int]] = {
             name: sorted(wanted[model_id, name])
             for name in catalog.layers
             if wanted.get((model_id, name)) and (not globs or any(fnmatch.fnmatchcase(name, glob) for glob in globs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def window_of_map(values: NDArray[np.uint8], window: strips.Window, size: tuple[
     return np.clip(np.asarray(drawn, np.float32), 0, 1) * (inside_y[:, None] & inside_x[None, :])
 
 
-def colours(strength: NDArray[np.float32]) -> NDArray[np.uint8]:
+def colours(strength: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return the colour of activations from 0 to 1 as red, green, blue, alpha."""
     share = np.clip(strength, 0, 1)[..., None]
     ends = (np.array(DARK, np.float32), np.array(BRIGHT, np.float32))
