@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from app.words.markdown import REL
+
 ATTRIBUTES = {"href", "src", "action", "data-up", "data-previous", "data-next", "data-weights"}
 ADDRESSES = {"url", "image", "thumbnail", "crop", "link", "next", "kernel"}
 
@@ -25,8 +27,9 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        is_foreign = tag == "a" and dict(attrs).get("rel") == REL  # a link of somebody's note, which may lead to the web
         for name, value in attrs:
-            if name in ATTRIBUTES and value:
+            if name in ATTRIBUTES and value and not is_foreign:
                 self.addresses.append(value)
             elif name == "id" and value:
                 self.anchors.add(value)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.main import create_app
+from app.settings import AppSettings
 from precompute.circuits.circuit import parse_circuit
 from precompute.circuits.motifs import Instance, Kind, MotifCount
 from precompute.errors import UsageError
@@ -179,12 +181,13 @@ def test_motifs_lead_only_to_pages_that_show_them(
     [(3, 3.0, 0.0, "No more than by chance"), (1, 3.0, 0.0, "No more than by chance"), (9, 3.0, 1.5, 'z = <b class="num">4</b>')],
 )
 def test_z_is_told_where_shuffles_vary(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, count: int, mean: float, spread: float, words: str
+    fixture_atlas: Path, monkeypatch: pytest.MonkeyPatch, count: int, mean: float, spread: float, words: str
 ) -> None:
     z = (count - mean) / (spread or 0.1) if count != mean else None
     found = MotifCount("opponent", count, mean, spread, z, 0.25, 100, 0, ())
     monkeypatch.setattr("app.pages.queries.find_motifs", lambda *_: found)
-    shown = client.get("/models/tiny_a/blocks.0.pw/motifs?kind=opponent").text
+    with TestClient(create_app(AppSettings(fixture_atlas, max_kept_bytes=0, max_ready_bytes=0))) as client:
+        shown = client.get("/models/tiny_a/blocks.0.pw/motifs?kind=opponent").text
     assert words in shown
     assert "More than in any" not in shown
     assert "0.25" in shown
