@@ -10,7 +10,7 @@ const BEHAVIOURS = {
   skip: (link) => link.addEventListener("click", skipToContent),
   unfold: (button) => button.addEventListener("click", () => unfoldAll(button)),
 };
-const FILES = new Set(["explorer", "layer_map", "share", "say"]);
+const FILES = new Set(["explorer", "layer_map"]);
 
 /** Switch between light and dark, and remember it. */
 function switchTheme() {

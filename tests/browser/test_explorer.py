@@ -104,7 +104,7 @@ def test_address_of_each_action_is_the_link_of_the_page_without_scripts(browser:
     plain.finish(address)
     visitor = Visitor(browser, address, scripts=True)
     page = begin(visitor, path)
-    module = "document.querySelector('script[type=module]').src.replace('main.js', 'graph/state.js')"
+    module = "document.querySelector('script[type=module]').src.replace('app.js', 'graph/state.js')"
     page.evaluate(f"import({module}).then(found => {{ window.rules = found }})")
     page.wait_for_function("window.rules !== undefined")
     state = page.request.get(f"/api/v1{path}").json()["state"]
