@@ -157,7 +157,7 @@ def similar_units(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, uni
         others_chance=_finite(row["other_chance"]),
         is_constant=bool(row["is_constant"]),
         num_images=found.payload["num_images"],
-        num_layers=found.payload["num_layers"],
+        num_layers=found.payload.get("num_compared", found.payload["num_layers"]),
     )
 
 

@@ -18,12 +18,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from precompute.activations.layout import neighbours_kept, num_neighbours, place_units
-from precompute.correlation import NONE, NUM_SIMILAR, SIMILAR_ROW, correlate, permuted, standardise, strongest
-from precompute.domain import LAYOUT, PROFILE, SIMILAR, Artifact, Result, stable_hash
+from precompute.activations.nearest import MAX_CANDIDATES, Candidates, nearest_units
+from precompute.correlation import NUM_SIMILAR, SIMILAR_ROW, standardise
+from precompute.domain import LAYOUT, PROFILE, SIMILAR, Artifact, LayerSpec, Result, stable_hash
 from precompute.techniques.base import TECHNIQUES, Context, Technique, WorkItem
 from precompute.techniques.responses import npy
-
-UNITS_AT_ONCE = 512
 
 
 @TECHNIQUES.register("similar_units")
@@ -37,6 +36,12 @@ class SimilarUnits(Technique):
     relates_every_layer = SIMILAR
     needs = ("responses",)
 
+    def __init__(self) -> None:
+        # Of one build: it does layer after layer, and each is compared with all.
+        self._names: tuple[str, ...] = ()
+        self._profiles: list[tuple[LayerSpec, np.ndarray]] = []
+        self._candidates: dict[int, Candidates] = {}
+
     def plan(self, context: Context) -> list[WorkItem]:
         """Return one item for each layer."""
         everything = sum(layer.num_units for layer in context.layers)
@@ -44,7 +49,7 @@ class SimilarUnits(Technique):
             WorkItem(
                 layer.name,
                 range(layer.num_units),
-                seconds=6e-8 * layer.num_units * everything + 1e-6 * layer.num_units**2,
+                seconds=5e-8 * layer.num_units * min(everything, MAX_CANDIDATES) + 1e-6 * layer.num_units**2,
                 num_bytes=(SIMILAR_ROW.itemsize + 8) * layer.num_units,
             )
             for layer in context.layers
@@ -52,14 +57,32 @@ class SimilarUnits(Technique):
 
     def compute(self, context: Context, item: WorkItem) -> Iterator[Result]:
         """Yield the nearest units of every unit of a layer, and their places on the map."""
-        own = _profiles(context, item.layer)
-        if own is None:
+        self._read(context)
+        num_images = next((values.shape[1] for layer, values in self._profiles if layer.name == item.layer), None)
+        if num_images is None:
             raise LookupError("the responses of this layer are not built")
-        others = [layer for layer in context.layers if layer.name != item.layer]
-        table, num_layers = _nearest(context, item.layer, own, [(layer.name, layer.position) for layer in others])
-        payload = {"k": NUM_SIMILAR, "num_images": own.shape[1], "num_layers": num_layers}
+        alike = [(layer, values) for layer, values in self._profiles if values.shape[1] == num_images]
+        if num_images not in self._candidates:
+            self._candidates[num_images] = Candidates.of([(layer.position, values) for layer, values in alike])
+        place = [layer.name for layer, _ in alike].index(item.layer)
+        table, num_compared = nearest_units(self._candidates[num_images], place, stable_hash("permuted images", item.layer))
+        payload = {
+            "k": NUM_SIMILAR,
+            "num_images": num_images,
+            "num_layers": len(self._profiles),
+            "num_compared": num_compared,
+        }
         yield Artifact(item.layer, None, self.name, SIMILAR, 0, payload, npy(table))
-        yield _layout(item.layer, own, self.name)
+        own = self._candidates[num_images].units_of(place)
+        yield _layout(item.layer, self._candidates[num_images].profiles[own], self.name)
+
+    def _read(self, context: Context) -> None:
+        """Read and standardise the profiles of all layers, once for a build."""
+        names = tuple(layer.name for layer in context.layers)
+        if names != self._names:
+            read = [(layer, _profiles(context, layer.name)) for layer in context.layers]
+            self._profiles = [(layer, values) for layer, values in read if values is not None]
+            self._names, self._candidates = names, {}
 
 
 def _profiles(context: Context, layer: str) -> np.ndarray | None:
@@ -67,66 +90,6 @@ def _profiles(context: Context, layer: str) -> np.ndarray | None:
         raise TypeError("nothing to read profiles with")
     stored = context.read_array(layer, PROFILE)
     return None if stored is None else standardise(stored)[0]
-
-
-def _nearest(context: Context, layer: str, own: np.ndarray, others: list[tuple[str, int]]) -> tuple[np.ndarray, int]:
-    """Return `SIMILAR_ROW` `[unit]`, and how many layers have profiles."""
-    table = np.zeros(len(own), dtype=SIMILAR_ROW)
-    for name in ("within_unit", "other_layer", "other_unit"):
-        table[name] = NONE
-    for name in ("within_correlation", "other_correlation", "within_chance", "other_chance"):
-        table[name] = np.nan
-    table["is_constant"] = ~own.any(axis=1)
-    shuffled = permuted(own, stable_hash("permuted images", layer))
-    units, values = strongest(correlate(own, own, is_same_layer=True), NUM_SIMILAR)
-    _put(table, "within", {"unit": units}, values)
-    _raise_chance(table["within_chance"], shuffled, own, is_same_layer=True)
-    best = _Best(len(own))
-    num_layers = 1
-    for name, position in others:
-        profiles = _profiles(context, name)
-        if profiles is None or profiles.shape[1] != own.shape[1]:
-            continue
-        num_layers += 1
-        best.add(own, profiles, position)
-        _raise_chance(table["other_chance"], shuffled, profiles)
-    _put(table, "other", {"layer": best.layer, "unit": best.unit}, best.correlation)
-    return table, num_layers
-
-
-class _Best:
-    """The nearest units of every unit over several layers."""
-
-    def __init__(self, num_units: int) -> None:
-        self.correlation = np.full((num_units, NUM_SIMILAR), -np.inf, dtype=np.float32)
-        self.layer = np.full((num_units, NUM_SIMILAR), NONE, dtype=np.int64)
-        self.unit = np.full((num_units, NUM_SIMILAR), NONE, dtype=np.int64)
-
-    def add(self, own: np.ndarray, profiles: np.ndarray, position: int) -> None:
-        """Let the units of another layer compete; of equals, those of the layer that came first stay before."""
-        for start in range(0, len(own), UNITS_AT_ONCE):
-            rows = slice(start, start + UNITS_AT_ONCE)
-            units, values = strongest(correlate(own[rows], profiles), NUM_SIMILAR)
-            both = np.concatenate([self.correlation[rows], values], axis=1)
-            order = np.argsort(-both, axis=1, kind="stable")[:, :NUM_SIMILAR]
-            layers = np.concatenate([self.layer[rows], np.full_like(units, position)], axis=1)
-            self.correlation[rows] = np.take_along_axis(both, order, axis=1)
-            self.layer[rows] = np.take_along_axis(layers, order, axis=1)
-            self.unit[rows] = np.take_along_axis(np.concatenate([self.unit[rows], units], axis=1), order, axis=1)
-
-
-def _put(table: np.ndarray, side: str, columns: dict[str, np.ndarray], values: np.ndarray) -> None:
-    """Write nearest units into the table; those without a correlation are none."""
-    count, is_there = values.shape[1], np.isfinite(values)
-    for name, column in columns.items():
-        table[f"{side}_{name}"][:, :count] = np.where(is_there, column, NONE)
-    table[f"{side}_correlation"][:, :count] = np.where(is_there, values, np.nan)
-
-
-def _raise_chance(chance: np.ndarray, shuffled: np.ndarray, profiles: np.ndarray, *, is_same_layer: bool = False) -> None:
-    """Raise the best match by chance of each unit to what one more layer gives."""
-    highest = correlate(shuffled, profiles, is_same_layer=is_same_layer).max(axis=1, initial=-np.inf)
-    chance[:] = np.fmax(chance, np.where(np.isfinite(highest), highest, np.nan))
 
 
 def _layout(layer: str, own: np.ndarray, technique: str) -> Artifact:
