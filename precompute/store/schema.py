@@ -42,7 +42,8 @@ About layers, with an array as blob:
 `profile_images` {"num_images": n}; [image], int32: the stimulus index of each column of the profile, ascending
 `label_responses` {"labels": [names], "num_images": [n of each], "eta_squared_chance": number}; [unit] of mean [label], overall,
                  eta_squared, chance_max: see `activations.responses.LabelResponses`
-`similar_units`  {"k": n, "num_images": n, "num_layers": n with profiles, "num_compared": n of them}; [unit] of `correlation.SIMILAR_ROW`
+`similar_units`  {"k": n, "num_images": n, "num_layers": n with profiles, "num_compared": n of them};
+                 [unit] of `correlation.SIMILAR_ROW`
 `layout`         {"method": name, "num_images": n, "num_placed": n, "k": n, "neighbours_kept": share of each unit's k nearest by
                  correlation that are among its k nearest here, "neighbours_kept_by_chance": number}; [unit, 2], float32, from -1
                  to 1; not a number for units that do not vary
