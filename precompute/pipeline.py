@@ -31,7 +31,7 @@ from precompute.interest import order_of_interest, order_of_turns
 from precompute.ledger import write_plan
 from precompute.planning import BuildOptions, Plan, make_plan
 from precompute.progress import BuildReport, Stage
-from precompute.second_look import begin_maps, open_again, response_plan, stored_array, wanted_of
+from precompute.second_look import begin_maps, in_groups, open_again, response_plan, stored_array, wanted_of
 from precompute.stimuli.base import UnusableImage
 from precompute.store import schema
 from precompute.store.blobs import disk_error
@@ -189,14 +189,17 @@ class _Run:
         tasks, layers = self._waiting(lambda technique: technique.needs_examples)
         if not layers:
             return
-        maps = begin_maps(self.plan, self.writer, layers)
-        refs = wanted_of(maps, self._in_order_of_source())
-        stage = self.stage("Looking at examples again", len(refs), "image")
-        for count in look_at(self.plan.adapter, maps, self._batches(refs), num_workers=self.plan.options.num_workers):
-            stage.advance(count)
-        stage.close()
-        for row in sorted(tasks, key=lambda row: row["layer_id"]):
-            self._do_layer_task(row, maps)
+        for some in in_groups(layers):
+            maps = begin_maps(self.plan, self.writer, some)
+            refs = wanted_of(maps, self._in_order_of_source())
+            stage = self.stage("Looking at examples again", len(refs), "image")
+            for count in look_at(self.plan.adapter, maps, self._batches(refs), num_workers=self.plan.options.num_workers):
+                stage.advance(count)
+            stage.close()
+            rows = {self.plan.layer_ids[name] for name in maps}
+            for row in sorted(tasks, key=lambda row: row["layer_id"]):
+                if row["layer_id"] in rows:
+                    self._do_layer_task(row, maps)
 
     def _waiting(self, does: Callable[[Technique], bool]) -> tuple[list[dict[str, Any]], list[LayerSpec]]:
         """Return the tasks to do of some techniques, and their layers."""

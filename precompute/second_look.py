@@ -7,20 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from precompute.activations.example_maps import ExampleMaps
+from precompute.activations.example_maps import ExampleMaps, map_side
 from precompute.activations.responses import ResponsePlan
 from precompute.domain import PROFILE, LayerSpec, StimulusRef
 from precompute.ledger import TASK_KEY
 from precompute.planning import Plan
 from precompute.store import schema
 from precompute.store.writer import AtlasWriter
+from precompute.techniques.activation_maps import MAPS_PER_UNIT
 
+MAX_MAP_BYTES = 1 << 28
 Examples = dict[int, list[tuple[int, float] | None]]
 
 
 def response_plan(plan: Plan) -> ResponsePlan:
     """Return which images enter the profiles: it depends on the dataset alone."""
     return ResponsePlan.make(plan.source.id, {ref.index: ref.label for ref in plan.source.refs()})
+
+
+def in_groups(layers: Sequence[LayerSpec], limit: int = MAX_MAP_BYTES) -> list[list[LayerSpec]]:
+    """Return layers in groups whose maps fit in memory; each group is one look at the images, and is stored before the next."""
+    groups: list[list[LayerSpec]] = []
+    size = 0
+    for layer in layers:
+        height, width = map_side(layer)
+        mine = layer.num_units * MAPS_PER_UNIT * height * width
+        if not groups or size + mine > limit:
+            groups.append([])
+            size = 0
+        groups[-1].append(layer)
+        size += mine
+    return groups
 
 
 def begin_maps(plan: Plan, writer: AtlasWriter, layers: Sequence[LayerSpec]) -> dict[str, ExampleMaps]:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
 from precompute.activations.collect import BATCH_SIZE, Batch, model_input
+from precompute.activations.summary import MONOTONE
 from precompute.domain import LayerSpec
 from precompute.models.base import ModelAdapter, units_first
 
@@ -86,9 +88,40 @@ class ExampleMaps:
             for start in range(first, last, MAPS_AT_ONCE):
                 some = slice(start, min(start + MAPS_AT_ONCE, last))
                 units = self.unit[some]
-                values = activations[image][torch.from_numpy(units.astype(np.int64))]
-                small = shrink(values.reshape(len(units), *self.spec.map_size), self.function)
+                small = self._small(activations[image].T.numpy(), units)
                 self.maps[units, self.place[some]] = _as_bytes(small, self.largest[units])
+
+    def _small(self, positions: np.ndarray, units: np.ndarray) -> np.ndarray:
+        """Return the activations of some units at the size that is kept, from pre-activations `[position, unit]` of an image."""
+        is_monotone = self.spec.nonlinearity in MONOTONE
+        side = map_side(self.spec) if is_monotone else self.spec.map_size
+        cells = np.empty((len(units), *side), dtype=np.float32)
+        largest_of_cells(positions, self.spec.map_size[1], units, cells)
+        values = torch.from_numpy(cells)
+        # Where a larger pre-activation is a larger activation, the largest of each part can be found first.
+        return shrink(values, self.function)
+
+
+@numba.njit(cache=True, nogil=True)
+def largest_of_cells(positions, width, units, cells):
+    """Write the largest value of some units in each part of the map; each row of positions is read once for all units.
+
+    Args:
+        positions: float32 `[position, unit]`, of one image.
+        width: Of the map; positions go row by row.
+        units: int32 `[place]`.
+        cells: float32 `[place, row, column]`, overwritten; parts as of `adaptive_max_pool2d`.
+    """
+    height = positions.shape[0] // width
+    rows, columns = cells.shape[1], cells.shape[2]
+    cells[:] = -np.inf
+    for row in range(rows):
+        for y in range(row * height // rows, -(-(row + 1) * height // rows)):
+            for column in range(columns):
+                for x in range(column * width // columns, -(-(column + 1) * width // columns)):
+                    values = positions[y * width + x]
+                    for place in range(len(units)):
+                        cells[place, row, column] = max(cells[place, row, column], values[units[place]])
 
 
 def map_side(spec: LayerSpec) -> tuple[int, int]:
