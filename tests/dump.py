@@ -11,6 +11,7 @@ LEFT_OUT = {
     "run": {"started_at", "finished_at"},
     "task": {"seconds"},
     "meta": {"value"},
+    "model_count": {"stamp", "counted_at"},
 }
 
 
