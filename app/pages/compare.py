@@ -28,6 +28,7 @@ DEFAULT_LIMIT = 120
 MAX_LIMIT = 4096
 PARAMETERS = (
     Parameter("units", f"`MODEL/LAYER/UNIT,…`: two to {MAX_UNITS} units side by side"),
+    Parameter("layer", "`MODEL/LAYER` of the units that `units` names by their number alone"),
     Parameter("left", "`MODEL/LAYER`: a layer whose units are matched with those of `right`"),
     Parameter("right", "`MODEL/LAYER`, of the same model or of another that was shown the same images"),
     Parameter("limit", f"Pairs that are listed, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
@@ -44,7 +45,9 @@ def build_compare(visit: Visit) -> ComparePage:
         raise UsageError("Give either 'units', or 'left' and 'right'.")
     if bool(left) != bool(right):
         raise UsageError("Give both 'left' and 'right', each as MODEL/LAYER.")
-    members = _members(visit, text) if text else []
+    if query.text("layer") and not text:
+        raise UsageError("'layer' says where the units of 'units' are: give both, as units=3,7&layer=MODEL/LAYER.")
+    members = _members(visit, text, query.text("layer")) if text else []
     ends = [_layer(visit, name, value) for name, value in (("left", left), ("right", right)) if value]
     matched, problem = _matched(visit, ends, limit) if ends else (None, None)
     return ComparePage(
@@ -66,8 +69,9 @@ def build_compare(visit: Visit) -> ComparePage:
 # -- units ---------------------------------------------------------------------------------------------------------
 
 
-def _members(visit: Visit, text: str) -> list[Member]:
-    named = [part.strip() for part in text.split(",") if part.strip()]
+def _members(visit: Visit, text: str, layer: str) -> list[Member]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    named = [f"{layer}/{part}" if layer and "/" not in part else part for part in parts]
     found = list({part: _member(visit, part) for part in named}.values())
     if not 2 <= len(found) <= MAX_UNITS:
         raise UsageError(f"'units' names {len(found)} units. Name two to {MAX_UNITS}: MODEL/LAYER/UNIT,MODEL/LAYER/UNIT.")

@@ -156,6 +156,15 @@ def test_unrelated_layers_fall_to_the_control(client: TestClient) -> None:
     assert found["median"] == pytest.approx(found["control_median"], abs=0.12)
 
 
+def test_units_of_one_layer_are_named_by_number(client: TestClient) -> None:
+    by_number = twin(client, "/compare?layer=tiny_a/stem&units=1, 2,tiny_b/stem/22")["units"]
+    assert by_number == twin(client, "/compare?units=tiny_a/stem/1,tiny_a/stem/2,tiny_b/stem/22")["units"]
+    assert client.get("/api/v1/compare?units=1,2").status_code == 400
+    assert client.get("/api/v1/compare?layer=tiny_a/stem").status_code == 400
+    form = client.get("/models/tiny_a/stem").text
+    assert 'name="layer" value="tiny_a/stem"' in form
+
+
 def test_units_side_by_side_tell_their_correlation_and_partners(client: TestClient) -> None:
     body = twin(client, "/compare?units=tiny_a/stem/1,tiny_b/stem/22,tiny_a/stem/2")
     assert body["correlations"][0][1] == pytest.approx(1, abs=1e-3)
