@@ -71,7 +71,9 @@ class SheetLayout:
         return place % self.columns * self.size_px, place // self.columns * self.size_px
 
 
-def sheet(model_id: str, units: Iterable[tuple[str, int, str | None]], size_px: int) -> dict[tuple[str, int], Cut]:
+def sheet(
+    model_id: str, units: Iterable[tuple[str, int, str | None]], size_px: int, tiles: int = SHEET_TILES
+) -> dict[tuple[str, int], Cut]:
     """Return where the small picture of each `(layer, unit, thumbnail)` is, over as few sheets as needed."""
     groups: dict[str, dict[int, str]] = {}
     for layer, index, thumbnail in units:
@@ -79,8 +81,8 @@ def sheet(model_id: str, units: Iterable[tuple[str, int, str | None]], size_px: 
             groups.setdefault(layer, {})[index] = thumbnail
     listed = [(layer, index, url) for layer, group in groups.items() for index, url in group.items()]
     found: dict[tuple[str, int], Cut] = {}
-    for start in range(0, len(listed), SHEET_TILES):
-        chunk = listed[start : start + SHEET_TILES]
+    for start in range(0, len(listed), tiles):
+        chunk = listed[start : start + tiles]
         version = hashlib.sha256("|".join([strips.FORMAT, str(size_px), *(url for _, _, url in chunk)]).encode()).hexdigest()[:16]
         url = urls.sheet(model_id, size_px, ((layer, index) for layer, index, _ in chunk), version)
         layout = SheetLayout(len(chunk), size_px)

@@ -223,8 +223,8 @@ class _Site:
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def _sheet(self, model_id: str, units: Any, size_px: int) -> dict[tuple[str, int], shapes.Cut]:
-        """Return the small pictures of units as files of their own: pages of a site share many, and sheets would repeat them."""
+    def _sheet(self, model_id: str, units: Any, size_px: int, tiles: int = 1) -> dict[tuple[str, int], shapes.Cut]:
+        """Return the small pictures of units, each in its own file: pages of a site share many, and sheets would repeat them."""
         found: dict[tuple[str, int], shapes.Cut] = {}
         for layer_name, index, thumbnail in units:
             if thumbnail is not None:

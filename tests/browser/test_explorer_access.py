@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from precompute.store.indexing import index_names
+from precompute.store.writer import AtlasWriter
 from tests.browser.visitor import Visitor, serve
 
 pytestmark = pytest.mark.browser
@@ -34,6 +36,8 @@ def address(fixture_atlas: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with closing(sqlite3.connect(atlas / "atlas.db")) as database, database:
         database.execute("UPDATE unit SET label = ?", (LONG,))
         database.execute("UPDATE unit SET label = ? WHERE unit_index % 2 = 0", (TURNING,))
+    with closing(AtlasWriter(atlas)) as writer:
+        index_names(writer)
     with serve(atlas) as found:
         yield found
 

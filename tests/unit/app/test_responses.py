@@ -133,7 +133,7 @@ def test_map_places_the_units_that_pass_the_filter(client: TestClient) -> None:
     assert 0 < len(some) < 24
     assert {item["index"] for item in some} <= {item["index"] for item in whole["items"]}
     page = client.get("/models/tiny_a/stem?view=map").text
-    assert page.count('role="listitem"') == 23
+    assert page.count('aria-label="Unit ') == 23
     assert twin(client, "/models/tiny_a/stem")["map"] is None
 
 
