@@ -20,8 +20,9 @@ def subject_cuts(
         if one.thumbnail is not None and one.model is not None and one.layer is not None and one.unit is not None:
             by_model.setdefault(one.model, {})[one.layer, one.unit] = one
     cuts: dict[str, Cut] = {}
-    for key, cut in (placed[1] if placed else {}).items():
-        one = by_model.get(placed[0] if placed else "", {}).pop(key, None)
+    shown_of, shown = placed or ("", dict[tuple[str, int], Cut]())
+    for key, cut in shown.items():
+        one = by_model.get(shown_of, {}).pop(key, None)
         if one is not None:
             cuts[one.links["html"] or ""] = cut
     for model_id, units in by_model.items():

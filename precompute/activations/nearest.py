@@ -37,7 +37,9 @@ class Candidates:
         """Return the candidates of some layers: position and standardised profiles `[unit, image]` of each."""
         profiles = np.concatenate([values for _, values in layers])
         starts = np.cumsum([0, *(len(values) for _, values in layers)])
-        return cls(profiles, starts, np.array([place for place, _ in layers], np.int64), profiles.any(axis=1))
+        return cls(
+            profiles, starts, np.array([place for place, _ in layers], np.int64), np.any(profiles, axis=1, keepdims=True)[:, 0]
+        )
 
     def units_of(self, place: int) -> slice:
         """Return the rows of the layer at a place of the list."""
@@ -95,7 +97,7 @@ def _table(
     chance: NDArray[np.float32],
 ) -> np.ndarray:
     table = np.zeros(len(mine), dtype=SIMILAR_ROW)
-    varies = mine.any(axis=1)
+    varies = np.any(mine, axis=1, keepdims=True)[:, 0]
     table["is_constant"] = ~varies
     is_there = np.isfinite(values) & varies[:, None, None]
     rows = np.where(is_there, units + offset, 0)
