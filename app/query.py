@@ -86,6 +86,8 @@ class Query:
         if not value:
             return default
         choices = self._known[name].choices
+        if value == " " and "+" in choices:  # what a plus in an address means to forms
+            value = "+"
         if value not in choices:
             raise UsageError(f"{name}={value!r} is not possible. Possible values of {name!r}: {', '.join(choices)}.")
         return value

@@ -83,8 +83,8 @@ class Stage:
 def _duration(seconds: float) -> str:
     """Return a time as a person says it.
 
-    >>> _duration(3725)
-    '1 h 02 min'
+    >>> _duration(7325)
+    '2 h 02 min'
     """
     if seconds < 90:
         return f"{seconds:.0f} s"

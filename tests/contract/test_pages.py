@@ -134,7 +134,7 @@ def test_twin_has_exactly_the_documented_fields(client: TestClient, page: Any) -
     assert set(body) in documented
 
 
-def test_html_and_json_are_made_from_one_context(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_html_and_json_are_made_from_one_context(fixture_atlas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Context] = []
     real = Templates.render
 
@@ -143,8 +143,9 @@ def test_html_and_json_are_made_from_one_context(client: TestClient, monkeypatch
         return real(self, context, path, **more)
 
     monkeypatch.setattr(Templates, "render", spy)
-    client.get(UNIT)
-    twin = client.get(f"/api/v1{UNIT}").json()
+    with TestClient(create_app(AppSettings(fixture_atlas, max_kept_bytes=0, max_ready_bytes=0))) as client:
+        client.get(UNIT)
+        twin = client.get(f"/api/v1{UNIT}").json()
     assert json.loads(shown[0].model_dump_json()) == twin
 
 

@@ -24,7 +24,7 @@ def test_demo_builds_numbers_then_the_teaching_network_then_pictures(is_quick: b
     words = ["demo", "--no-serve", "--atlas", "somewhere", "--end-with", "7", *(["--quick"] if is_quick else [])]
     assert demo.run_demo(make_parser().parse_args(words)) == 1
     assert ran == [
-        (demo.SPEC, "statistics,dataset_examples,weights", 7),
+        (demo.SPEC, demo.NUMBERS, 7),
         (demo.TEACHING_SPEC, None, None),
         (demo.SPEC, None, None),
     ]
