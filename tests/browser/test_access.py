@@ -156,11 +156,11 @@ def test_keys_go_where_the_help_says(browser: Browser, address: str) -> None:
         assert words in help_text
     page.keyboard.press("Escape")
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Search")).to_be_focused()
     page.keyboard.type("g h")
-    expect(page.get_by_role("searchbox")).to_have_value("g h")
+    expect(page.get_by_role("combobox", name="Search")).to_have_value("g h")
     page.keyboard.press("Escape")
-    expect(page.get_by_role("searchbox")).not_to_be_focused()
+    expect(page.get_by_role("combobox", name="Search")).not_to_be_focused()
     visitor.finish(address)
 
 
