@@ -33,6 +33,7 @@ from app.templating import Templates, app_version
 from app.twins import serve_pages
 from app.writing.annotations import AnnotationApi
 from app.writing.circuits import CircuitApi
+from precompute.annotations.document import annotation_schema
 from precompute.circuits.circuit import circuit_schema
 
 _HEADERS = {
@@ -201,13 +202,12 @@ def _plain_routes(app: FastAPI, settings: AppSettings, templates: Templates) -> 
     return router
 
 
-def _circuit_schemas() -> dict[str, Any]:
-    """Return the schema of circuit documents and of their parts, under the names that the description gives them."""
-    text = json.dumps(circuit_schema()).replace('"#/$defs/', '"#/components/schemas/CircuitDocument.')
-    document: dict[str, Any] = json.loads(text)
+def _document_schemas(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of documents and of their parts, under the names that the description gives them."""
+    document: dict[str, Any] = json.loads(json.dumps(schema).replace('"#/$defs/', f'"#/components/schemas/{name}.'))
     parts: dict[str, Any] = document.pop("$defs", {})
     plain = {key: value for key, value in document.items() if key not in ("$id", "$schema")}
-    return {"CircuitDocument": plain} | {f"CircuitDocument.{name}": part for name, part in parts.items()}
+    return {name: plain} | {f"{name}.{part}": body for part, body in parts.items()}
 
 
 def openapi_of(app: FastAPI) -> dict[str, Any]:
@@ -216,6 +216,8 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=__doc__)
         schemas = found.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = _PROBLEM
-        schemas |= _circuit_schemas()
+        schemas |= _document_schemas("CircuitDocument", circuit_schema()) | _document_schemas(
+            "AnnotationDocument", annotation_schema()
+        )
         app.openapi_schema = found
     return app.openapi_schema

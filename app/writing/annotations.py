@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from app import urls
 from app.contexts import Context, Links
@@ -90,7 +91,7 @@ class AnnotationApi:
 
         id_in = {"name": "annotation", "in": "path", "required": True, "schema": {"type": "string"}}
         revision_in = _described(_REVISION)
-        document = body_of({"$ref": urls.annotation_schema()})
+        document = body_of({"$ref": "#/components/schemas/AnnotationDocument"})
         saved = {"model": SavedAnnotation}
         add(urls.annotation_schema(), self.schema, "GET", "annotation_schema", "The JSON Schema of annotations.")
         add(
@@ -168,6 +169,7 @@ class AnnotationApi:
 
     async def change(self, request: Request) -> Response:
         """Save the next revision of an annotation."""
+        _refuse_pages(request)
         expected = Query(request.query_params.multi_items(), (_REVISION,)).integer("revision", 0, 1, _LAST) or None
         body = await self._gate.read_json_body(request)
         return await run_in_threadpool(self._change, str(request.path_params["annotation"]), body, expected)
@@ -186,6 +188,7 @@ class AnnotationApi:
 
     async def delete(self, request: Request) -> Response:
         """Take an annotation out of all pages."""
+        _refuse_pages(request)
         expected = Query(request.query_params.multi_items(), (_REVISION,)).integer("revision", 0, 1, _LAST) or None
         self._gate.check_call(request)
         await run_in_threadpool(self._delete, str(request.path_params["annotation"]), expected)
@@ -299,6 +302,12 @@ class AnnotationApi:
             text = self._templates.render(page, path=str(getattr(page, "links", {}).get("html", "")))
             return Response(text, error.http_status, {"Cache-Control": "no-store"}, "text/html; charset=utf-8")
         return RedirectResponse(target, 303, headers=FRESH)
+
+
+def _refuse_pages(request: Request) -> None:
+    """Refuse to change what is no annotation but has an address like one."""
+    if str(request.path_params["annotation"]) in ("new", "schema.json", "export.jsonl"):
+        raise HTTPException(405)
 
 
 def _kept(draft: Annotation) -> Annotation:

@@ -106,7 +106,7 @@ def test_five_hundred_units_from_files(browser: Browser, site: Path) -> None:
     assert problems_of(files) == []
     assert counts["unit"] == 504
     assert len([address for address in opened if kind_of(address) == "unit"]) == 504 // EVERY["unit"]
-    assert len([name for name in files if name.endswith(".html")]) > 2000
+    assert len([name for name in files if name.endswith(".html")]) > 1500
 
 
 def test_keys_search_and_theme_need_no_server(browser: Browser, site: Path) -> None:
@@ -135,7 +135,7 @@ def test_pages_are_whole_without_scripts(browser: Browser, site: Path) -> None:
     walker = Walker(browser, scripts=False)
     walker.page.goto((site / "index.html").as_uri())
     walker.page.locator(".model-card h3 a").first.click()
-    walker.page.locator(".layer-row h3 a, .rows h3 a, a[href*='stem']").first.click()
+    walker.page.locator("a[href$='stem/index.html']:visible").first.click()
     walker.page.locator(".units a").first.click()
     assert walker.page.locator(".tiles a").count() > 4
     assert walker.page.locator(".export-note").inner_text().startswith("Part of an atlas: 504 of 512 units.")
