@@ -128,6 +128,11 @@ class Visit:
         """
         return check_unit(self.layer, self.path["unit"])
 
+    @property
+    def is_writable(self) -> bool:
+        """Return whether this server takes what people write."""
+        return self.door.settings.write_token is not None
+
     def side(self, direction: Direction, unit: int | None = None) -> Side:
         """Return what feeds the unit that the address names, or another of its layer, or what it feeds."""
         return Side(self.reader, self.catalog, self.layer, self.unit if unit is None else unit, direction)

@@ -31,11 +31,6 @@ NEW_PARAMETERS = (
 )
 
 
-def is_writable(visit: Visit) -> bool:
-    """Return whether this server takes what people write."""
-    return visit.door.settings.write_token is not None
-
-
 def build_annotations(visit: Visit) -> AnnotationsPage:
     """Return what people said, what was changed last first."""
     query = visit.query
@@ -61,7 +56,7 @@ def build_annotations(visit: Visit) -> AnnotationsPage:
         next=following,
         query=query.values,
         models=models,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         links=page_links(
             visit.full_address,
             home=urls.home(),
@@ -95,7 +90,7 @@ def build_annotation(visit: Visit, fields: Mapping[str, str] | None = None, prob
         annotation=part,
         document=json.loads(write_annotation(found)),
         states=[StatePart(number=one.number, action=one.action, at=one.at, headline=one.annotation.headline) for one in states],
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         fields=dict(fields) if fields is not None else form_fields(found, named),
         problem=problem,
         links=page_links(
@@ -152,7 +147,7 @@ def build_new(visit: Visit, fields: Mapping[str, str] | None = None, problem: st
                 raise
     return NewAnnotationPage(
         about=about,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         fields=given,
         problem=problem,
         links=page_links(

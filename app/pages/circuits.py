@@ -44,11 +44,6 @@ NEW_PARAMETERS = (
 )
 
 
-def is_writable(visit: Visit) -> bool:
-    """Return whether this server takes what people write."""
-    return visit.door.settings.write_token is not None
-
-
 def build_circuits(visit: Visit) -> CircuitsPage:
     """Return the list of circuits."""
     query = visit.query
@@ -71,11 +66,11 @@ def build_circuits(visit: Visit) -> CircuitsPage:
         next=following,
         query=query.values,
         models=models,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         links=page_links(
             visit.full_address,
             home=urls.home(),
-            new=urls.new_circuit(model=model_id) if is_writable(visit) else None,
+            new=urls.new_circuit(model=model_id) if visit.is_writable else None,
             schema=urls.circuit_schema(),
         ),
     )
@@ -188,7 +183,7 @@ def _circuit_links(visit: Visit, circuit: Circuit, revision: int | None, catalog
         export=urls.circuit_export(circuit.id, revision=revision),
         circuits=urls.circuits(),
         model=None if catalog is None else urls.model(circuit.model),
-        revise=urls.new_circuit(revise=circuit.id) if is_writable(visit) and revision is None else None,
+        revise=urls.new_circuit(revise=circuit.id) if visit.is_writable and revision is None else None,
         schema=urls.circuit_schema(),
     )
 
@@ -211,11 +206,11 @@ def build_new(visit: Visit) -> NewCircuitPage:
     explorer = query.text("explorer")
     if explorer:
         document, file = circuit_at(visit.reader, visit.revision, explorer, query.text("title"))
-        return new_page(is_writable(visit), document, None, None, explorer=explorer, file=file)
+        return new_page(visit.is_writable, document, None, None, explorer=explorer, file=file)
     models = [model.id for model in visit.reader.models()]
     model_id = query.text("model") or (models[0] if models else "")
     document = start_document(model_id, query.text("title"), query.text("units"), query.text("edges"))
-    return new_page(is_writable(visit), document, None, None)
+    return new_page(visit.is_writable, document, None, None)
 
 
 def new_page(

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from app import urls
 from app.contexts import ListCard, ListPage, ListsPage, NewListPage, SubjectPart
 from app.dependencies import Visit
-from app.pages.annotations import form_fields, is_writable
+from app.pages.annotations import form_fields
 from app.parts.addresses import read_address, read_units, write_lines, write_units
 from app.parts.annotations import Named, address_of, labels_by_subject
 from app.parts.summaries import page_links
@@ -57,7 +57,7 @@ def build_lists(visit: Visit) -> ListsPage:
         total=total,
         next=following,
         query=visit.query.values,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         links=page_links(visit.full_address, annotations=urls.all_annotations(), new=urls.new_list()),
     )
 
@@ -99,7 +99,7 @@ def build_list(visit: Visit, fields: Mapping[str, str] | None = None, problem: s
         revision=found.revision,
         created_at=found.created_at,
         updated_at=found.updated_at,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         fields=dict(fields) if fields is not None else form_fields(found, named),
         problem=problem,
         links=page_links(
@@ -135,7 +135,7 @@ def build_quick(visit: Visit) -> ListPage:
         revision=None,
         created_at=None,
         updated_at=None,
-        is_writable=is_writable(visit),
+        is_writable=visit.is_writable,
         fields={},
         problem=None,
         links=page_links(visit.full_address, lists=urls.lists(), save=urls.new_list(**query.values)),
@@ -189,7 +189,7 @@ class NewList:
             next=None,
             source=source,
             left_out=left_out,
-            is_writable=is_writable(visit),
+            is_writable=visit.is_writable,
             fields=given if fields is None else dict(fields),
             problem=problem,
             links=page_links(

@@ -143,14 +143,13 @@ def said_about(visit: Visit, subject: Subject, address: str) -> tuple[list[Annot
     def of(part: str, kind: str) -> list[AnnotationPart]:
         return [named.part(one.annotation) for one in mentions if one.part == part and one.annotation.kind == kind]
 
-    is_writable = visit.door.settings.write_token is not None
     said = Said(
         about=address,
         notes=of("about", "note"),
         stars=of("about", "star"),
         lists=of("item", "list"),
         evidence_for=of("evidence", "label"),
-        is_writable=is_writable,
+        is_writable=visit.is_writable,
         links={"new": urls.new_annotation(about=address), "all": urls.all_annotations(model=subject.model)},
     )
     return of("about", "label"), said
