@@ -8,23 +8,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from precompute.circuits.circuit import Line
+from precompute.circuits.circuit import Line, one_line, printable
 
 MAX_TEXT = 10_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
-
-
-def _printable(text: str) -> str:
-    bad = next((letter for letter in text if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\n\t"), None)
-    if bad is not None:
-        raise ValueError(f"it holds the control character U+{ord(bad):04X}; leave it out")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if set(text) & {"\n", "\t", "\u2028", "\u2029"}:
-        raise ValueError("it is one line of text; leave out line breaks and tabs")
-    return _printable(text)
 
 
 def _visible(text: str) -> str:
@@ -59,18 +46,18 @@ def next_moment(after: str = "") -> str:
 
 
 SeenLine = Annotated[Line, AfterValidator(_visible)]
-Author = Annotated[str, StringConstraints(max_length=80), AfterValidator(_one_line)]
+Author = Annotated[str, StringConstraints(max_length=80), AfterValidator(one_line)]
 Markdown = Annotated[
     str,
     BeforeValidator(_one_ending),
     StringConstraints(max_length=MAX_TEXT),
-    AfterValidator(_printable),
+    AfterValidator(printable),
     AfterValidator(_visible),
 ]
-Remark = Annotated[str, StringConstraints(max_length=500), AfterValidator(_one_line)]
+Remark = Annotated[str, StringConstraints(max_length=500), AfterValidator(one_line)]
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-StimulusKey = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)]
-DatasetId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+StimulusKey = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(one_line)]
+DatasetId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(one_line)]
 Revision = Annotated[int, Field(ge=1, lt=10**9)]
 Moment = Annotated[
     str,

@@ -43,17 +43,19 @@ _FIRST = ("format_version", "id", "model", "weights_sha256", "title", "summary",
 NumberName = Literal["norm", "sum", "share", "rank", "direction"]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Refuse control characters, but for line breaks and tabs."""
     bad = next((letter for letter in text if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\n\t"), None)
     if bad is not None:
         raise ValueError(f"it holds the control character U+{ord(bad):04X}; leave it out")
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Refuse line breaks, tabs and control characters."""
     if set(text) & {"\n", "\t", "\u2028", "\u2029"}:
         raise ValueError("it is one line of text; leave out line breaks and tabs")
-    return _printable(text)
+    return printable(text)
 
 
 def _not_blank(text: str) -> str:
@@ -72,11 +74,11 @@ def _moment(text: str) -> str:
     return text
 
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line), AfterValidator(_not_blank)]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(_one_line)]
-Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_printable)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(_printable), AfterValidator(_not_blank)]
-LayerName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(one_line), AfterValidator(_not_blank)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(one_line)]
+Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(printable), AfterValidator(_not_blank)]
+LayerName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(one_line)]
 UnitIndex = Annotated[int, Field(ge=0, lt=10**9)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CircuitId = Annotated[str, StringConstraints(pattern=_ID)]
@@ -185,7 +187,7 @@ class CircuitBody(_Strict, frozen=True):
     model: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(description="Id of the model in the atlas")
     title: Line
     summary: Note = ""
-    author: Annotated[str, StringConstraints(max_length=200), AfterValidator(_one_line)] = ""
+    author: Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line)] = ""
     units: list[CircuitUnit] = Field(min_length=1, max_length=MAX_UNITS)
     edges: list[CircuitEdge] = Field(default_factory=list[CircuitEdge], max_length=MAX_EDGES)
     claims: list[Claim] = Field(default_factory=list[Claim], max_length=MAX_CLAIMS)
