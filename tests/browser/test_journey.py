@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from precompute.store.writer import AtlasWriter
-from tests.browser.visitor import Visitor, serve
+from tests.browser.visitor import Scheme, Visitor, serve
 
 pytestmark = pytest.mark.browser
 UNIT = "/models/tiny_a/blocks.0.pw/7"
@@ -88,7 +88,7 @@ def test_chosen_theme_is_remembered(browser: Browser, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440, 3840])
-def test_no_page_is_wider_than_the_window(browser: Browser, address: str, width: int, scheme: str) -> None:
+def test_no_page_is_wider_than_the_window(browser: Browser, address: str, width: int, scheme: Scheme) -> None:
     visitor = Visitor(browser, address, scripts=True, width=width, scheme=scheme)
     for path in PAGES:
         visitor.page.goto(path, wait_until="networkidle")

@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from app.main import create_app
 from app.settings import AppSettings
+
+Scheme = Literal["dark", "light"]
 
 
 @contextmanager
@@ -34,9 +37,9 @@ def serve(atlas: Path, token: str | None = None) -> Iterator[str]:
 class Visitor:
     """A page that remembers what went wrong on it."""
 
-    def __init__(self, browser: Browser, address: str, *, scripts: bool, width: int = 1440, scheme: str = "dark") -> None:
-        size = {"width": width, "height": 900}
-        self.context = browser.new_context(java_script_enabled=scripts, viewport=size, color_scheme=scheme, base_url=address)  # type: ignore[arg-type]
+    def __init__(self, browser: Browser, address: str, *, scripts: bool, width: int = 1440, scheme: Scheme = "dark") -> None:
+        size = ViewportSize(width=width, height=900)
+        self.context = browser.new_context(java_script_enabled=scripts, viewport=size, color_scheme=scheme, base_url=address)
         self.page: Page = self.context.new_page()
         self.problems: list[str] = []
         self.requests: list[str] = []
