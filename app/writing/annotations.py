@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,7 +23,7 @@ from app.parts.summaries import page_links
 from app.query import Parameter, Query
 from app.templating import Templates
 from app.twins import Page
-from app.writing.answers import FRESH, body_of, responses_of
+from app.writing.answers import FRESH, add_described, body_of
 from app.writing.gate import WriteGate
 from precompute.annotations.document import (
     KINDS,
@@ -77,18 +78,7 @@ class AnnotationApi:
         router = APIRouter()
         every, one = f"{urls.API}/annotations", f"{urls.API}/annotations/{{annotation}}"
 
-        def add(path: str, endpoint: Callable[..., Any], method: str, name: str, summary: str, **more: Any) -> None:
-            router.add_api_route(
-                path,
-                endpoint,
-                methods=[method],
-                operation_id=name,
-                summary=summary,
-                response_class=Response,
-                responses=responses_of(**more.pop("answers", {})),
-                openapi_extra=more,
-            )
-
+        add = partial(add_described, router)
         id_in = {"name": "annotation", "in": "path", "required": True, "schema": {"type": "string"}}
         revision_in = _described(_REVISION)
         document = body_of({"$ref": "#/components/schemas/AnnotationDocument"})

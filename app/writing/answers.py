@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 FRESH = {"Cache-Control": "no-cache"}
@@ -35,3 +37,29 @@ def responses_of(status: int = 200, model: type[BaseModel] | None = None) -> dic
         found[status] = {"model": model, "description": model.__doc__ or ""}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return found | {code: {"description": words, "content": problem} for code, words in _PROBLEMS.items()}
+
+
+def add_described(
+    router: APIRouter, path: str, endpoint: Callable[..., Any], method: str, name: str, summary: str, **more: Any
+) -> None:
+    """Add a route that makes its own answers, with what the description of the API says of it.
+
+    Args:
+        router: Where it is added.
+        path: Its address.
+        endpoint: What answers.
+        method: Of HTTP.
+        name: Its name in the description.
+        summary: What it does, one line.
+        more: Further parts of the description, and `answers` for `responses_of`.
+    """
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        operation_id=name,
+        summary=summary,
+        response_class=Response,
+        responses=responses_of(**more.pop("answers", {})),
+        openapi_extra=more,
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -19,7 +20,7 @@ from app.parts.summaries import page_links
 from app.query import Parameter, Query
 from app.templating import Templates
 from app.twins import Page
-from app.writing.answers import FRESH, body_of, responses_of
+from app.writing.answers import FRESH, add_described, body_of
 from app.writing.gate import WriteGate
 from app.writing.short_links import check_address
 from precompute.circuits.circuit import (
@@ -80,18 +81,7 @@ class CircuitApi:
         router = APIRouter()
         one = f"{urls.API}/circuits/{{circuit}}"
 
-        def add(path: str, endpoint: Callable[..., Any], method: str, name: str, summary: str, **more: Any) -> None:
-            router.add_api_route(
-                path,
-                endpoint,
-                methods=[method],
-                operation_id=name,
-                summary=summary,
-                response_class=Response,
-                responses=responses_of(**more.pop("answers", {})),
-                openapi_extra=more,
-            )
-
+        add = partial(add_described, router)
         circuit_in = {"name": "circuit", "in": "path", "required": True, "schema": {"type": "string"}}
         revision_in = {"name": "revision", "in": "query", "description": _REVISION.summary, "schema": _REVISION.schema}
         document = body_of({"$ref": "#/components/schemas/CircuitDocument"})
