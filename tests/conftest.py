@@ -111,6 +111,17 @@ def client(fixture_atlas: Path) -> Iterator[TestClient]:
         yield found
 
 
+@pytest.fixture
+def atlas(tmp_path: Path, fixture_atlas: Path) -> Path:
+    """Return a copy of the small atlas that a test may write to."""
+    folder = tmp_path / "atlas"
+    folder.mkdir()
+    for name in ("atlas.db", "user.db"):
+        shutil.copy(fixture_atlas / name, folder / name)
+    (folder / "blobs").symlink_to(fixture_atlas / "blobs")
+    return folder
+
+
 # Not for the whole session: while Playwright runs, no other test can run an event loop of its own.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:

@@ -28,16 +28,6 @@ API = "/api/v1/annotations"
 
 
 @pytest.fixture
-def atlas(tmp_path: Path, fixture_atlas: Path) -> Path:
-    folder = tmp_path / "atlas"
-    folder.mkdir()
-    for name in ("atlas.db", "user.db"):
-        shutil.copy(fixture_atlas / name, folder / name)
-    (folder / "blobs").symlink_to(fixture_atlas / "blobs")
-    return folder
-
-
-@pytest.fixture
 def writer(atlas: Path) -> Iterator[TestClient]:
     with TestClient(create_app(AppSettings(atlas, write_token=TOKEN)), follow_redirects=False) as found:
         yield found
