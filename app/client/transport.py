@@ -89,7 +89,8 @@ class Transport:
 
     @contextmanager
     def _open(self, address: str) -> Generator[IO[bytes]]:
-        request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip", "User-Agent": "unitscope-client"})  # noqa: S310
+        headers = {"Accept-Encoding": "gzip", "User-Agent": "unitscope-client"}
+        request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http or https of one host: see `address`
         answer = self._ask(request, address)
         with answer:
             if answer.headers.get("Content-Encoding") == "gzip":
@@ -103,7 +104,7 @@ class Transport:
             is_last = attempt == self._retries
             wait = min(MOST_WAIT_SECONDS, self._pause * 2**attempt)
             try:
-                return urllib.request.urlopen(request, timeout=self._timeout)  # noqa: S310
+                return urllib.request.urlopen(request, timeout=self._timeout)  # noqa: S310 - as above
             except urllib.error.HTTPError as error:
                 with error:
                     if error.code not in BUSY or is_last:
