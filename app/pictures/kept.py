@@ -16,7 +16,7 @@ class KeptFiles:
 
     Args:
         folder: Made when the first file is kept.
-        max_bytes: Of all files together; 0 keeps none.
+        max_bytes: Of all files together; 0 keeps none, and finds none that others kept.
         extension: Of their names.
     """
 
@@ -29,6 +29,8 @@ class KeptFiles:
 
     def find(self, digest: str) -> Path | None:
         """Return the path of a file, or None where it is not kept."""
+        if self._max_bytes <= 0:
+            return None
         path = self._path(digest)
         try:
             os.utime(path)
@@ -40,6 +42,8 @@ class KeptFiles:
 
     def read(self, digest: str) -> bytes | None:
         """Return the bytes of a file, or None where it is not kept."""
+        if self._max_bytes <= 0:
+            return None
         path = f"{self._folder}/{digest[:2]}/{digest}.{self._extension}"
         try:
             with open(path, "rb", buffering=0) as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,9 @@ from sqlalchemy.pool import QueuePool
 
 from precompute.errors import AtlasError
 from precompute.store import schema
+
+_PATIENCE_SECONDS = 60.0
+"""How long a build waits for another process to be done with the database."""
 
 
 def database_path(atlas: Path) -> Path:
@@ -85,7 +89,7 @@ def open_writer(atlas: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_unfinished = not path.exists() or _is_unfinished(path)
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60}, json_serializer=_to_json)
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _PATIENCE_SECONDS}, json_serializer=_to_json)
         event.listen(engine, "connect", _configure_writer)
         if is_unfinished:
             schema.metadata.create_all(engine)
@@ -139,8 +143,30 @@ def _to_json(value: object) -> str:
     return json.dumps(value, allow_nan=False)
 
 
+def use_log(connection: sqlite3.Connection, seconds: float) -> None:
+    """Let readers of a database go on while one writes to it: SQLite's write-ahead log.
+
+    Args:
+        connection: To the database.
+        seconds: How long to wait for others. SQLite waits for a lock by itself, but not here: where several open a new file at
+            once, all but one are turned away at once.
+
+    Raises:
+        sqlite3.OperationalError: Others kept the database for all that time, or it cannot be written.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.005)
+
+
 def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_log(connection, _PATIENCE_SECONDS)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = 1")
 

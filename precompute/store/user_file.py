@@ -19,8 +19,11 @@ from sqlalchemy.pool import NullPool
 
 from precompute.errors import AtlasError
 from precompute.store import user_schema as schema
+from precompute.store.engine import use_log
 
 Answer = TypeVar("Answer")
+_PATIENCE_SECONDS = 30.0
+"""How long one who writes waits for the others."""
 _SETTLED_SECONDS = 1.0
 """A file that was changed a shorter time ago may be changed again within the same tick of its clock."""
 
@@ -141,7 +144,7 @@ def _make_engine(path: Path, mode: str) -> Engine:
     uri = f"file:{quote(str(path.resolve()))}?{mode}"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=30, isolation_level=None)
+        return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=_PATIENCE_SECONDS, isolation_level=None)
 
     # No pool: a file that a backup replaced is seen at once, and opening one costs little.
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
@@ -152,7 +155,7 @@ def _make_engine(path: Path, mode: str) -> Engine:
 
 
 def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_log(connection, _PATIENCE_SECONDS)
     connection.execute("PRAGMA synchronous = FULL")
 
 

@@ -35,6 +35,9 @@ def test_nothing_is_kept_without_room_or_a_folder(tmp_path: Path) -> None:
     none = KeptFiles(tmp_path / "none", max_bytes=0)
     none.keep(digest_of(1), b"data")
     assert none.find(digest_of(1)) is None
+    KeptFiles(tmp_path / "none", max_bytes=1000).keep(digest_of(1), b"data")
+    assert (none.find(digest_of(1)), none.read(digest_of(1))) == (None, None)
+    assert KeptFiles(tmp_path / "none", max_bytes=1000).read(digest_of(1)) == b"data"
     (tmp_path / "file").write_text("a file where the folder would be")
     blocked = KeptFiles(tmp_path / "file", max_bytes=1000)
     blocked.keep(digest_of(1), b"data")
