@@ -82,7 +82,7 @@ class Labels(HTMLParser):
         is_head = tag == "th" and any(name == "thead" for name, _ in self.path)
         is_explained_beside = any(name == "dl" and style == "scores" for name, style in self.path)
         is_named = is_head and not any(name == "table" and "of-units" in style for name, style in self.path)
-        return (tag == "dt" and not is_explained_beside) or tag == "legend" or is_named or "field" in style.split()
+        return (tag == "dt" and not is_explained_beside) or tag == "legend" or is_named or "named" in style.split()
 
     def handle_data(self, data: str) -> None:
         for label in self.open.values():
