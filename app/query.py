@@ -24,6 +24,7 @@ class Parameter:
         kind: Its JSON type.
         choices: The values it may have, or empty for any.
         default: Its value where it is not given, as a text for the documentation.
+        is_list: Whether it may be given more than once, as the boxes of a form give it: the values are joined by commas.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Parameter:
     kind: str = "string"
     choices: tuple[str, ...] = ()
     default: str | None = None
+    is_list: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -54,17 +56,18 @@ class Query:
         known: What the page declares.
 
     Raises:
-        UsageError: A parameter is unknown, or given twice.
+        UsageError: A parameter is unknown, or given twice though it is no list.
     """
 
     def __init__(self, given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> None:
         self._values: dict[str, str] = {}
         for name, value in given:
-            if not any(parameter.covers(name) for parameter in known):
+            parameter = next((one for one in known if one.covers(name)), None)
+            if parameter is None:
                 raise UsageError(_unknown(name, known))
-            if name in self._values:
+            if name in self._values and not parameter.is_list:
                 raise UsageError(f"The query parameter {name!r} is given twice. Give it once.")
-            self._values[name] = value
+            self._values[name] = f"{self._values[name]},{value}" if name in self._values else value
         self._known = {parameter.name: parameter for parameter in known}
 
     @property

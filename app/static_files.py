@@ -24,7 +24,22 @@ STYLES = (
     "share.css",
     "said.css",
 )
-SCRIPTS = ("keys", "terms", "roving", "ahead", "sections", "loupe", "boxes", "heat", "suggest", "range", "drop", "share", "say")
+SCRIPTS = (
+    "keys",
+    "terms",
+    "roving",
+    "ahead",
+    "sections",
+    "loupe",
+    "boxes",
+    "heat",
+    "suggest",
+    "range",
+    "drop",
+    "share",
+    "say",
+    "compare",
+)
 """The behaviours that are sent with every page, each a file with one function `mount`."""
 
 _MOUNT = re.compile(r"^export function mount\(", re.MULTILINE)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 TIERS = {
     "slow": ("--run-slow", "runs a real model or a long build"),
     "browser": ("--run-browser", "drives Chromium"),
+    "firefox": ("--run-browser", "drives Firefox"),
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FIREFOXES = ("firefox-esr", "firefox")
 NO_BROWSER = "Chromium is missing, the browser tests are left out: `apt-get install chromium`, or set CHROMIUM to its path"
+NO_FIREFOX = "Firefox is missing, its tests are left out: `apt-get install firefox-esr`, or set FIREFOX to its path"
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Libraries that would ask a hub for a newer file must not even try.
@@ -33,9 +36,19 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
+def find_firefox() -> str | None:
+    """Return the path of a Firefox, or None."""
+    return os.environ.get("FIREFOX") or next((path for path in map(shutil.which, FIREFOXES) if path), None)
+
+
+# What the tests of a marker cannot do without, and what to do where it is missing.
+BROWSER_OF = {"browser": (find_chromium, NO_BROWSER), "firefox": (find_firefox, NO_FIREFOX)}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    for name, (option, help_text) in TIERS.items():
-        parser.addoption(option, action="store_true", help=f"also run the tests marked {name}: {help_text}")
+    for option in dict.fromkeys(option for option, _ in TIERS.values()):
+        told = [f"{name}: {help_text}" for name, (its_option, help_text) in TIERS.items() if its_option == option]
+        parser.addoption(option, action="store_true", help=f"also run the tests marked {', '.join(told)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,8 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {help_text}; only with {option}")
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    return NO_BROWSER if config.getoption("--run-browser") and find_chromium() is None else None
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    missing = [message for find, message in BROWSER_OF.values() if find() is None]
+    return missing if config.getoption("--run-browser") else []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -52,8 +66,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, (option, _) in TIERS.items():
             if item.get_closest_marker(name) and not config.getoption(option):
                 item.add_marker(pytest.mark.skip(reason=f"{name} test: needs {option}"))
-        if item.get_closest_marker("browser") and find_chromium() is None:
-            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+        for name, (find, message) in BROWSER_OF.items():
+            if item.get_closest_marker(name) and find() is None:
+                item.add_marker(pytest.mark.skip(reason=message))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +76,14 @@ def chromium() -> str:
     """Return the path of Chromium for `playwright.chromium.launch(executable_path=…)`."""
     path = find_chromium()
     assert path is not None, NO_BROWSER
+    return path
+
+
+@pytest.fixture(scope="session")
+def firefox() -> str:
+    """Return the path of Firefox."""
+    path = find_firefox()
+    assert path is not None, NO_FIREFOX
     return path
 
 
@@ -111,15 +134,25 @@ def client(fixture_atlas: Path) -> Iterator[TestClient]:
         yield found
 
 
+def copy_atlas(atlas: Path, folder: Path) -> Path:
+    """Copy an atlas that is only read, so that the copy can be written to, and return the copy."""
+    folder.mkdir()
+    for name in ("atlas.db", "user.db"):
+        shutil.copy(atlas / name, folder / name)
+    (folder / "blobs").symlink_to(atlas / "blobs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def writable_atlas(tmp_path_factory: pytest.TempPathFactory, fixture_atlas: Path) -> Path:
+    """Return a copy of the small atlas that the tests of one file write to."""
+    return copy_atlas(fixture_atlas, tmp_path_factory.mktemp("writable") / "atlas")
+
+
 @pytest.fixture
 def atlas(tmp_path: Path, fixture_atlas: Path) -> Path:
     """Return a copy of the small atlas that a test may write to."""
-    folder = tmp_path / "atlas"
-    folder.mkdir()
-    for name in ("atlas.db", "user.db"):
-        shutil.copy(fixture_atlas / name, folder / name)
-    (folder / "blobs").symlink_to(fixture_atlas / "blobs")
-    return folder
+    return copy_atlas(fixture_atlas, tmp_path / "atlas")
 
 
 # Not for the whole session: while Playwright runs, no other test can run an event loop of its own.

@@ -1,4 +1,4 @@
-"""Two to six units side by side; two layers of one or two models with their units matched."""
+"""Up to six units side by side; two layers of one or two models with their units matched."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NUM_UNMATCHED = 60
 DEFAULT_LIMIT = 120
 MAX_LIMIT = 4096
 PARAMETERS = (
-    Parameter("units", f"`MODEL/LAYER/UNIT,…`: two to {MAX_UNITS} units side by side"),
+    Parameter("units", f"`MODEL/LAYER/UNIT,…`: up to {MAX_UNITS} units side by side, or each on its own", is_list=True),
     Parameter("layer", "`MODEL/LAYER` of the units that `units` names by their number alone"),
     Parameter("left", "`MODEL/LAYER`: a layer whose units are matched with those of `right`"),
     Parameter("right", "`MODEL/LAYER`, of the same model or of another that was shown the same images"),
@@ -73,7 +73,7 @@ def _members(visit: Visit, text: str, layer: str) -> list[Member]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     named = [f"{layer}/{part}" if layer and "/" not in part else part for part in parts]
     found = list({part: _member(visit, part) for part in named}.values())
-    if not 2 <= len(found) <= MAX_UNITS:
+    if not 1 <= len(found) <= MAX_UNITS:
         raise UsageError(f"'units' names {len(found)} units. Name two to {MAX_UNITS}: MODEL/LAYER/UNIT,MODEL/LAYER/UNIT.")
     return found
 
@@ -90,7 +90,8 @@ def _member(visit: Visit, text: str) -> Member:
 
 def _units(visit: Visit, members: Sequence[Member]) -> list[ComparedUnit]:
     found: list[ComparedUnit] = []
-    for catalog, layer, unit in members:
+    keys = [(catalog.model.id, layer.name, unit) for catalog, layer, unit in members]
+    for place, (catalog, layer, unit) in enumerate(members):
         examples = next((item for item in visit.reader.artifacts(layer, unit) if item.kind == "examples"), None)
         model_id = catalog.model.id
         found.append(
@@ -103,7 +104,12 @@ def _units(visit: Visit, members: Sequence[Member]) -> list[ComparedUnit]:
                 metrics=visit.reader.metrics(layer, [unit]).get(unit, {}),
                 examples=None if examples is None else examples_of(visit.reader, catalog, layer, unit, examples.payload),
                 input_size=list(catalog.model.input_size),
-                links=page_links(urls.unit(model_id, layer.name, unit), layer=urls.layer(model_id, layer.name)),
+                links=page_links(
+                    urls.unit(model_id, layer.name, unit),
+                    layer=urls.layer(model_id, layer.name),
+                    without=urls.compare_units([*keys[:place], *keys[place + 1 :]]),
+                    more=urls.layer(model_id, layer.name, choose=",".join("/".join(map(str, key)) for key in keys)),
+                ),
             )
         )
     return found
@@ -123,7 +129,7 @@ def _chance(visit: Visit, members: Sequence[Member]) -> float | None:
 
 
 def _shared(visit: Visit, members: Sequence[Member], direction: Direction) -> list[SharedPartner]:
-    if len({catalog.model.id for catalog, _, _ in members}) != 1:
+    if len(members) < 2 or len({catalog.model.id for catalog, _, _ in members}) != 1:
         return []
     catalog = members[0][0]
     units = [(layer.name, unit) for _, layer, unit in members]
@@ -223,7 +229,7 @@ PAGES = (
     Page(
         "/compare",
         "compare",
-        "Two to six units side by side, or two layers with their units matched by what they answer to the same images.",
+        "Up to six units side by side, or two layers with their units matched by what they answer to the same images.",
         build_compare,
         (ComparePage,),
         PARAMETERS,

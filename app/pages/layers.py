@@ -39,9 +39,14 @@ PARAMETERS = (
         default="unit",
     ),
     Parameter("view", "The units as a grid, or on a map by what they answer to", choices=("grid", "map"), default="grid"),
+    Parameter("choose", "With a box at each unit, to compare some: `MODEL/LAYER/UNIT,…` are chosen already, or `none`"),
     Parameter("limit", f"Units on a page, 1 to {MAX_LIMIT}", kind="integer", default=str(DEFAULT_LIMIT)),
     Parameter("after", "A place in the list, from `next`"),
 )
+
+
+UNSORTED = ("after", "choose", "limit", "picture", "size", "view")
+"""Parameters that change how the list looks and not what is in it: a place in the list holds for all their values."""
 
 
 def build_layer(visit: Visit) -> LayerPage:
@@ -51,7 +56,7 @@ def build_layer(visit: Visit) -> LayerPage:
     facets = facet_counts(reader, layer.model_id, layer) or {"status": count_statuses(reader, layer)}
     wanted = _filter(visit, [metric.name for metric in metrics])
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size", "picture", "view")}
+    scope = {key: value for key, value in visit.query.values.items() if key not in UNSORTED}
     scope["layer"] = layer.name
     after = decode_cursor(scope, visit.query.text("after"), ((int, float, type(None)), int))
     units = list_units(reader, layer, wanted, None if after is None else (after[0], after[1]), limit + 1)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from app import urls
 from app.contexts import Context, LayerPage, LayerShare, MetricRange, UnitInModel, UnitsPage
 from app.dependencies import Visit
-from app.pages.layers import DEFAULT_LIMIT, MAX_LIMIT, build_layer
+from app.pages.layers import DEFAULT_LIMIT, MAX_LIMIT, UNSORTED, build_layer
 from app.pages.layers import PARAMETERS as LAYER_PARAMETERS
 from app.parts.ranges import metric_ranges
 from app.parts.summaries import model_summary, page_links
@@ -43,7 +43,7 @@ def build_units(visit: Visit) -> Context:
     wanted = _filter(visit, metrics)
     mask = columns.passing(wanted)
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    scope = {key: value for key, value in visit.query.values.items() if key not in ("after", "limit", "size")}
+    scope = {key: value for key, value in visit.query.values.items() if key not in UNSORTED}
     after = _after(visit, columns, scope)
     places = columns.page(wanted, mask, after, limit + 1)
     following = None

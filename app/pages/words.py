@@ -14,9 +14,7 @@ from app.words.formats import words
 def build_words(_: Visit) -> WordsPage:
     """Return the glossary, by name."""
     items = [
-        WordEntry(term=term, name=glossary.name(term, words(term)), text=text)
-        for term, text in glossary.TERMS.items()
-        if not term.startswith(("flag_", "status_"))
+        WordEntry(term=term, name=words(glossary.name(term, words(term))), text=text) for term, text in glossary.TERMS.items()
     ]
     items.sort(key=lambda entry: entry.name.casefold())
     return WordsPage(items=items, total=len(items), next=None, links=page_links(urls.words(), docs=urls.docs()))

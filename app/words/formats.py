@@ -131,6 +131,11 @@ def sample_key(sample: Any) -> tuple[str, int, str | None]:
     return sample.layer, sample.index, sample.thumbnail
 
 
+def compare_key(unit: Any, model_id: str, layer: str | None = None) -> str:
+    """Return the text that names a unit of a list in `units` of a comparison."""
+    return f"{model_id}/{layer or unit.layer}/{unit.index}"
+
+
 def unit_keys(groups: Iterable[Any]) -> list[tuple[str, int, str | None]]:
     """Return what the sheet needs of all units of some paths or motifs, each unit once."""
     return list(dict.fromkeys(partner_key(unit) for group in groups for unit in group.units))
@@ -248,6 +253,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sample_key": sample_key,
     "partner_key": partner_key,
     "unit_keys": unit_keys,
+    "compare_key": compare_key,
     "sample_key_in": sample_key_in,
     "pictured_key_in": pictured_key_in,
     "html_address": html_address,

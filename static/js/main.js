@@ -8,7 +8,7 @@ const BEHAVIOURS = {
   help: (button) => button.addEventListener("click", showHelp),
   filter: submitOnChange,
   skip: (link) => link.addEventListener("click", skipToContent),
-  unfold: (button) => button.addEventListener("click", () => unfoldAll(button)),
+  unfold: offerUnfolding,
 };
 const FILES = new Set(["explorer", "layer_map"]);
 
@@ -33,13 +33,18 @@ function skipToContent(event) {
   document.getElementById("main")?.focus();
 }
 
-/** Unfold all blocks of a diagram, or fold them when all are unfolded.
+/** Offer to unfold all blocks of a diagram, or to fold them while all are unfolded.
  * @param {HTMLElement} button */
-function unfoldAll(button) {
+function offerUnfolding(button) {
   const blocks = [...document.querySelectorAll(`${button.dataset.scope} details`)].filter((block) => block instanceof HTMLDetailsElement);
-  const isOpen = blocks.every((block) => block.open);
-  for (const block of blocks) block.open = !isOpen;
-  button.textContent = isOpen ? "Unfold all blocks" : "Fold all blocks";
+  const isOpen = () => blocks.every((block) => block.open);
+  const tell = () => (button.textContent = isOpen() ? "Fold all blocks" : "Unfold all blocks");
+  for (const block of blocks) block.addEventListener("toggle", tell);
+  button.addEventListener("click", () => {
+    const wasOpen = isOpen();
+    for (const block of blocks) block.open = !wasOpen;
+  });
+  tell();
 }
 
 /** Show the keyboard help. */

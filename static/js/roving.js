@@ -1,8 +1,8 @@
-// A grid of links is one stop of the Tab key; arrow keys, Home and End walk through it, Enter opens.
+// A grid of links, or of boxes, is one stop of the Tab key; arrow keys, Home and End walk through it, Enter opens, Space chooses.
 
 /** @param {HTMLElement} grid */
 export function mount(grid) {
-  const links = [...grid.querySelectorAll("a[href]")].filter((link) => link instanceof HTMLAnchorElement);
+  const links = [...grid.querySelectorAll("a[href], input[type=checkbox]")].filter((link) => link instanceof HTMLElement);
   if (links.length < 2) return;
   let current = links[0];
   for (const link of links) link.tabIndex = link === current ? 0 : -1;
@@ -15,7 +15,7 @@ export function mount(grid) {
     current = link;
   });
   grid.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !links.includes(/** @type {HTMLAnchorElement} */ (event.target))) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !links.includes(/** @type {HTMLElement} */ (event.target))) return;
     const next = neighbour(links, links.indexOf(current), event.key);
     if (!next) return;
     event.preventDefault();
@@ -24,7 +24,7 @@ export function mount(grid) {
 }
 
 /** Return the link that a key leads to.
- * @param {HTMLAnchorElement[]} links
+ * @param {HTMLElement[]} links
  * @param {number} place
  * @param {string} key */
 function neighbour(links, place, key) {
@@ -38,7 +38,7 @@ function neighbour(links, place, key) {
 }
 
 /** Return the link above or below: the nearest row in that direction, and in it the link that is nearest across.
- * @param {HTMLAnchorElement[]} links
+ * @param {HTMLElement[]} links
  * @param {number} place
  * @param {1 | -1} step */
 function vertical(links, place, step) {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.visitor import Visitor
 
@@ -180,6 +180,22 @@ def test_words_are_explained_by_tab_and_by_tap(browser: Browser, address: str) -
     expect(tip).to_be_hidden()
     page.get_by_text("Sparsity", exact=True).tap()
     expect(tip).to_contain_text("kurtosis")
+    context.close()
+
+
+def test_words_are_explained_without_scripts(browser: Browser, address: str) -> None:
+    size = ViewportSize(width=390, height=844)
+    context = browser.new_context(base_url=address, java_script_enabled=False, has_touch=True, is_mobile=True, viewport=size)
+    page = context.new_page()
+    page.goto(UNIT)
+    word = page.locator("abbr", has_text="Sparsity").first
+    word.tap()
+    told = word.evaluate("e => { const s = getComputedStyle(e, '::after'); return [s.content, s.position, s.width]; }")
+    assert "kurtosis" in told[0]
+    assert told[1] == "fixed"
+    assert 200 < float(told[2].removesuffix("px")) <= 390
+    page.locator("abbr", has_text="Max").first.tap()
+    assert word.evaluate("e => getComputedStyle(e, '::after').content") == "none"
     context.close()
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.visitor import serve
+from tests.browser.visitor import node, serve
 from tests.wide_atlas import make_wide_atlas
 
 pytestmark = pytest.mark.browser
@@ -38,13 +36,6 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server of an atlas with a layer of 2,048 units."""
     with serve(make_wide_atlas(tmp_path_factory.mktemp("wide") / "atlas")) as found:
         yield found
-
-
-def node() -> str:
-    """Return the path of Node: the machine's, or the one that a Python package brings."""
-    found = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
-    assert found is not None, "Node is missing: `make test` installs it"
-    return found
 
 
 def lighthouse(address: str, chromium: str, repository: Path, report: Path) -> dict[str, Any]:

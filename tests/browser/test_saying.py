@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +16,7 @@ UNIT = "/models/tiny_a/stem/5"
 
 
 @pytest.fixture
-def writable(tmp_path: Path, fixture_atlas: Path) -> Iterator[str]:
-    atlas = tmp_path / "atlas"
-    atlas.mkdir()
-    for name in ("atlas.db", "user.db"):
-        shutil.copy(fixture_atlas / name, atlas / name)
-    (atlas / "blobs").symlink_to(fixture_atlas / "blobs")
+def writable(atlas: Path) -> Iterator[str]:
     with serve(atlas, TOKEN) as found:
         yield found
 

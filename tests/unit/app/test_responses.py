@@ -161,8 +161,29 @@ def test_units_of_one_layer_are_named_by_number(client: TestClient) -> None:
     assert by_number == twin(client, "/compare?units=tiny_a/stem/1,tiny_a/stem/2,tiny_b/stem/22")["units"]
     assert client.get("/api/v1/compare?units=1,2").status_code == 400
     assert client.get("/api/v1/compare?layer=tiny_a/stem").status_code == 400
-    form = client.get("/models/tiny_a/stem").text
-    assert 'name="layer" value="tiny_a/stem"' in form
+    by_boxes = twin(client, "/compare?units=tiny_a/stem/1&units=tiny_a/stem/2&units=tiny_b/stem/22")
+    assert by_boxes["units"] == by_number
+    assert by_boxes["query"] == {"units": "tiny_a/stem/1,tiny_a/stem/2,tiny_b/stem/22"}
+
+
+@pytest.mark.parametrize("path", ["/models/tiny_a/stem?size=s", "/models/tiny_a/units?layer=stem"])
+def test_units_are_chosen_by_boxes(client: TestClient, path: str) -> None:
+    usual, choosing = client.get(path).text, client.get(f"{path}&choose=tiny_a/stem/3,tiny_b/stem/4").text
+    assert 'type="checkbox"' not in usual
+    assert len(re.findall(r'<input type="checkbox" name="units" value="tiny_a/stem/\d+"', choosing)) == 24
+    assert re.findall(r'value="([^"]+)" checked', choosing) == ["tiny_a/stem/3"]
+    assert '<input type="hidden" name="units" value="tiny_b/stem/4">' in choosing
+    assert client.get(f"{path}&choose=none").text.count(" checked") == 0
+
+
+def test_one_unit_is_the_beginning_of_a_comparison(client: TestClient) -> None:
+    body = twin(client, "/compare?units=tiny_a/stem/1")
+    assert [unit["unit"] for unit in body["units"]] == [1]
+    assert body["units"][0]["links"]["without"] == "/compare"
+    assert body["units"][0]["links"]["more"] == "/models/tiny_a/stem?choose=tiny_a/stem/1"
+    three = twin(client, "/compare?units=tiny_a/stem/1,tiny_a/stem/2,tiny_b/stem/3")["units"]
+    assert three[1]["links"]["without"] == "/compare?units=tiny_a/stem/1,tiny_b/stem/3"
+    assert "One unit so far" in client.get("/compare?units=tiny_a/stem/1").text
 
 
 def test_units_side_by_side_tell_their_correlation_and_partners(client: TestClient) -> None:
@@ -179,7 +200,7 @@ def test_units_side_by_side_tell_their_correlation_and_partners(client: TestClie
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("units=tiny_a/stem/1", "two to 6"),
+        ("units=" + ",".join(f"tiny_a/stem/{unit}" for unit in range(7)), "two to 6"),
         ("units=tiny_a/stem/1,tiny_a/stem/99", "0 to 23"),
         ("units=stem", "MODEL/LAYER/UNIT"),
         ("left=tiny_a/stem", "both"),
