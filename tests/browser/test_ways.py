@@ -101,7 +101,7 @@ def say(page: Page, hand: Hand, scripts: bool) -> None:
 @pytest.mark.parametrize("journey", [find, see, compare, share, say], ids=lambda journey: journey.__name__)
 def test_journey(browser: Browser, writable: str, journey: Journey, way: Way, scripts: bool) -> None:
     visitor = Visitor(browser, writable, scripts=scripts, way=way)
-    visitor.page.set_default_timeout(10_000)
+    visitor.page.set_default_timeout(30_000)
     journey(visitor.page, visitor.hand, scripts)
     visitor.finish(writable)
 
