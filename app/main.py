@@ -159,7 +159,7 @@ def create_app(settings: AppSettings) -> FastAPI:
     )
     door = AtlasDoor(settings)
     templates = Templates(settings)
-    pages = (*PAGES, docs_page(PAGES))
+    pages = (*PAGES, docs_page(PAGES, lambda: openapi_of(app)))
     errors.install(app, templates)
     app.include_router(_plain_routes(app, settings, templates))
     app.include_router(random_routes(door))

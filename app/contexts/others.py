@@ -170,6 +170,15 @@ class EndpointPart(Part):
     fields: list[dict[str, str]]
 
 
+class OperationPart(Part):
+    """What the API can do at an address that is no twin of a page."""
+
+    method: str
+    path: str
+    summary: str
+    parameters: list[dict[str, str]] = Field(description="Of the query")
+
+
 class DocsPage(Context):
     """The addresses of the app and the fields of their answers."""
 
@@ -177,6 +186,7 @@ class DocsPage(Context):
     items: list[EndpointPart]
     total: int
     next: str | None
+    operations: list[OperationPart] = Field(description="What is no twin of a page: tables as a whole, and what writes")
     links: Links
 
 

@@ -18,7 +18,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
 
     def choose(door: AtlasDoor) -> Selection:
-        listed = None if arguments.list is None else read_list(arguments.list)
+        listed = None if arguments.list is None else read_list(arguments.list, door.annotations)
         return select(door.reader(), listed, arguments.model, arguments.layers)
 
     def say(words: str) -> None:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.dependencies import check_unit
+from precompute.annotations.document import UnitList
 from precompute.errors import UnknownName, UsageError
+from precompute.store.annotations import Annotations
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog
 
 _FORM = "Write MODEL/LAYER:1.2.8-11;MODEL/LAYER:4."
+_ALL = "*"
+"""Written in place of unit numbers: every unit of the layer."""
+_LIST_ADDRESS = "/lists/"
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -77,18 +83,42 @@ def select(reader: AtlasReader, listed: str | None, models: Sequence[str], globs
     return Selection(chosen, sum(catalog.model.num_units for catalog in catalogs.values()))
 
 
-def read_list(text: str) -> str:
-    """Return a list of units from what `--list` was given: the list itself, or a file that holds one."""
-    if "/" in text and ":" in text and not Path(text).is_file():
+def read_list(text: str, annotations: Annotations) -> str:
+    """Return the units that `--list` names: written out, in a file, or in a list that people made.
+
+    Args:
+        text: Units as `parse_list` takes them, the path of a file with such lines, or the id or address of a list.
+        annotations: What people said about the atlas.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if "/" in text and ":" in text and not Path(text).is_file() and _LIST_ADDRESS not in text:
         return text
     path = Path(text)
     if not path.is_file():
-        raise UsageError(f"--list {text!r} is neither a file nor a list of units. {_FORM}")
+        return _written_out(text, annotations)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         raise UsageError(f"--list {text!r} cannot be read: {error}.") from error
     return ";".join(line.partition("#")[0].strip() for line in lines)
+
+
+def _written_out(text: str, annotations: Annotations) -> str:
+    """Return the units of a list that people made; a layer in it stands for all its units."""
+    wanted = text.rpartition(_LIST_ADDRESS)[2].partition("?")[0]
+    try:
+        found = annotations.annotation(wanted)
+    except UnknownName as error:
+        known = [one.id or "" for one in annotations.recent(kind="list", limit=_MOST_NAMED)[0]]
+        said = f" Lists of this atlas: {', '.join(known)}." if known else ""
+        raise UsageError(f"--list {text!r} is no file, no list of units and no list of this atlas.{said} {_FORM}") from error
+    if not isinstance(found, UnitList):
+        raise UsageError(f"--list {text!r} is a {found.kind}, not a list.")
+    if not found.items:
+        raise UsageError(f"--list {text!r}: the list {found.title!r} is empty. Add units to it first.")
+    return ";".join(f"{item.model}/{item.layer}:{_ALL if item.unit is None else item.unit}" for item in found.items)
 
 
 def parse_list(catalogs: Mapping[str, Catalog], text: str) -> dict[tuple[str, str], set[int]]:
@@ -111,6 +141,9 @@ def parse_list(catalogs: Mapping[str, Catalog], text: str) -> dict[tuple[str, st
         units = found.setdefault((model_id, layer_name), set())
         for run in runs.split("."):
             first, dash, last = run.partition("-")
+            if run == _ALL:
+                units.update(range(layer.spec.num_units))
+                continue
             start = check_unit(layer, first)
             units.update(range(start, (check_unit(layer, last) if dash else start) + 1))
     return found

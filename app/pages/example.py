@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import HTTP
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
@@ -226,6 +227,27 @@ def _items(
     return found
 
 
+_IMAGE = {"type": "string", "format": "binary"}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": {"image": _IMAGE}}},
+        "image/*": {"schema": _IMAGE},
+    },
+}
+_PROBLEMS = {400: "It is no image", 403: "The page of another site sent it", 413: f"More than {MAX_BYTES // 2**20} MB"}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    303: {"description": "`Location` is the address of the search"},
+    **{
+        status: {
+            "description": words,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, words in _PROBLEMS.items()
+    },
+}
+
+
 def example_routes() -> APIRouter:
     """Return what takes an image, as a form or as it is, and answers with the address of the search."""
     router = APIRouter()
@@ -242,7 +264,18 @@ def example_routes() -> APIRouter:
             features = await run_in_threadpool(lambda: describe_given(image_of(request.headers.get("content-type", ""), body)))
             return RedirectResponse(f"{prefix}{urls.search_example(like=to_text(features))}", 303, {"Cache-Control": "no-store"})
 
-        router.add_api_route(f"{prefix}{urls.search_example()}", take, methods=["POST"], include_in_schema=False)
+        router.add_api_route(
+            f"{prefix}{urls.search_example()}",
+            take,
+            methods=["POST"],
+            operation_id="search_example_image",
+            summary="Take an image, and lead to the search for units whose examples look like it; the image is not kept.",
+            response_class=Response,
+            status_code=303,
+            responses=_ANSWERS,
+            openapi_extra={"requestBody": _BODY},
+            include_in_schema=bool(prefix),
+        )
 
     for prefix in ("", urls.API):
         taking(prefix)

@@ -223,7 +223,7 @@ class UnitList(Document, frozen=True):
     kind: Literal["list"]
     title: SeenLine
     text: Markdown | None = Field(None, description="What the list is about, as Markdown")
-    items: list[Item] = Field(max_length=MAX_ITEMS)
+    items: list[Item] = Field(default_factory=list[Item], max_length=MAX_ITEMS)
 
     @model_validator(mode="after")
     def _is_a_set(self) -> Self:

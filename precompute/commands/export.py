@@ -22,7 +22,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--atlas", default=Path("atlas"), metavar="DIR", type=Path, help="the folder of the atlas; default ./atlas"
     )
-    text = "only these units: MODEL/LAYER:1.2.8-11;MODEL/LAYER:4, or a file with such lines"
+    text = "only these units: MODEL/LAYER:1.2.8-11;MODEL/LAYER:*, a file with such lines, or the id of a list that people made"
     parser.add_argument("--list", metavar="LIST", help=text)
     parser.add_argument("--model", action="append", default=[], metavar="ID", help="only this model; may be given again")
     parser.add_argument(

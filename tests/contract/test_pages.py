@@ -105,7 +105,7 @@ ADDRESSES = [
     "/lists/new?from=/search%3Fq%3D3",
 ]
 TWINNED = [address for address in ADDRESSES if not address.startswith("/fragments")]
-ALL_PAGES = (*PAGES, docs_page(PAGES))
+ALL_PAGES = (*PAGES, docs_page(PAGES, lambda: {"paths": {}}))
 
 
 @pytest.mark.parametrize("address", TWINNED)
@@ -120,6 +120,17 @@ def test_page_and_twin_link_to_each_other(client: TestClient, address: str) -> N
     back = twin.json()["links"]["html"]
     assert client.get(back).status_code == 200
     assert back.split("?")[0] == address.split("?")[0]
+
+
+def test_page_about_the_api_tells_of_everything_that_the_description_has(client: TestClient) -> None:
+    described = client.get("/api/v1/openapi.json").json()["paths"]
+    told = client.get("/api/v1/docs").json()
+    listed = [("get", item["twin"]) for item in told["items"]]
+    listed += [(item["method"].lower(), item["path"]) for item in told["operations"]]
+    assert len(set(listed)) == len(listed)
+    assert {(method, path) for path, methods in described.items() for method in methods} == set(listed)
+    shown = client.get("/docs").text
+    assert all(f"<code>{path}</code>" in shown for path in ("/api/v1/models/{model}/edges.parquet", "/models/{model}/{layer}"))
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,8 +14,10 @@ from app.export.addresses import MAX_NAME, SiteMap, relative, safe_name
 from app.export.rewrite import rewrite_html, rewrite_json
 from app.export.selection import parse_list, read_list, select
 from app.export.site import write_site
+from precompute.annotations.document import complete, validate
 from precompute.cli import main
 from precompute.errors import UnknownName, UsageError
+from precompute.store.annotations import Annotations
 from precompute.store.reader import AtlasReader
 from tests.fixture_atlas import HOSTILE_LABEL
 from tests.site_checks import files_of, problems_of
@@ -156,7 +159,7 @@ def test_a_stop_leaves_nothing_behind(fixture_atlas: Path, tmp_path: Path) -> No
         (["--list", "tiny_x/stem:1"], "tiny_a"),
         (["--list", "tiny_a/stam:1"], "stem"),
         (["--list", "tiny_a/stem:24"], "0 to 23"),
-        (["--list", "nowhere"], "neither a file"),
+        (["--list", "nowhere"], "is no file, no list of units"),
         (["--list", "tiny_a/stem:1", "--model", "tiny_b"], "leave none"),
         (["--model", "tiny_x"], "tiny_a"),
         (["--layers", "nothing*"], "leave none"),
@@ -174,7 +177,7 @@ def test_lists_are_read_from_files_and_patterns_choose_layers(fixture_atlas: Pat
     path = tmp_path / "units.txt"
     path.write_text("# mine\ntiny_a/stem:1.2\ntiny_b/stem:3-4 # and these\n")
     reader = AtlasReader(fixture_atlas)
-    chosen = select(reader, read_list(str(path)), (), ())
+    chosen = select(reader, read_list(str(path), Annotations(fixture_atlas)), (), ())
     assert chosen.units == {"tiny_a": {"stem": [1, 2]}, "tiny_b": {"stem": [3, 4]}}
     chosen = select(reader, None, ["tiny_a"], ["blocks.*"])
     assert list(chosen.units["tiny_a"]) == ["blocks.0.dw", "blocks.0.pw"]
@@ -184,6 +187,29 @@ def test_lists_are_read_from_files_and_patterns_choose_layers(fixture_atlas: Pat
         parse_list({}, "stem:1")
     with pytest.raises(UnknownName):
         parse_list({}, "m/stem:1")
+    reader.close()
+
+
+def test_list_of_people_is_exported_by_id_and_by_address(atlas: Path) -> None:
+    said = Annotations(atlas)
+    items = [{"model": "tiny_a", "layer": "stem", "unit": 4}, {"model": "tiny_b", "layer": "head.fc"}]
+    bodies: list[dict[str, Any]] = [
+        {"kind": "list", "title": "Lines", "items": items},
+        {"kind": "list", "title": "Nothing", "items": []},
+        {"kind": "note", "text": "Lines.", "about": items[0]},
+    ]
+    weights = {"tiny_a": "0" * 64, "tiny_b": "0" * 64}
+    shown, empty, note = (said.add(complete(validate(body), weights))[0].id or "" for body in bodies)
+    reader = AtlasReader(atlas)
+    for name in (shown, f"/lists/{shown}", f"http://127.0.0.1:8000/lists/{shown}?build=1"):
+        chosen = select(reader, read_list(name, said), (), ())
+        assert chosen.units == {
+            "tiny_a": {"stem": [4]},
+            "tiny_b": {"head.fc": list(range(reader.catalog("tiny_b", reader.revision()).layer("head.fc").spec.num_units))},
+        }
+    for name, why in ((empty, "is empty"), (note, "is a note"), ("lines-23456789", f"Lists of this atlas: .*{shown}")):
+        with pytest.raises(UsageError, match=why):
+            read_list(name, said)
     reader.close()
 
 

@@ -88,6 +88,24 @@ def test_what_was_said_is_read_back_to_the_byte_and_found_where_it_belongs(tmp_p
     assert [record.action for record in store.states(one.id)] == ["created"]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "list", "items": []},
+        {"kind": "list", "items": [], "text": None, "author": "", "weights": {}},
+        {"kind": "label", "evidence": [], "author": ""},
+        {"kind": "note", "weights": {}},
+        {"kind": "star", "author": ""},
+    ],
+    ids=lambda fields: f"{fields['kind']}-{len(fields)}",
+)
+def test_what_is_empty_is_read_back(tmp_path: Path, fields: dict[str, Any]) -> None:
+    said = Annotations(tmp_path)
+    made, _ = said.add(make(**fields))
+    assert write_annotation(said.annotation(made.id or "")) == write_annotation(made)
+    assert [one.id for one in said.recent()[0]] == [made.id]
+
+
 def test_every_state_is_kept_and_a_deletion_is_one(tmp_path: Path) -> None:
     store, one = Annotations(tmp_path), make()
     store.add(one)
