@@ -37,6 +37,8 @@ PAGES = [
     "/circuits/hostile-23456789",
     "/circuits/new",
     f"{LAYER}?view=map",
+    f"{LAYER}?choose=tiny_a/blocks.0.pw/3,tiny_a/stem/1",
+    "/compare?units=tiny_a/blocks.0.pw/7",
     "/compare?units=tiny_a/blocks.0.pw/7,tiny_a/blocks.0.pw/8",
     "/lists",
     "/annotations",

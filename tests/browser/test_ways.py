@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.visitor import WAYS, Hand, Visitor, Way, serve
+from tests.browser.visitor import PHONE, WAYS, Hand, Visitor, Way, serve
 
 pytestmark = pytest.mark.browser
 TOKEN = "a-token-of-the-tests-only"
@@ -124,6 +124,41 @@ def test_c_adds_a_unit_to_those_compared_last(browser: Browser, writable: str) -
     page.goto(UNIT)
     expect(page.get_by_role("link", name="Compare", exact=True)).to_have_attribute("href", "/compare?units=tiny_a/blocks.0.pw/7")
     visitor.finish(writable)
+
+
+LEADING = {
+    UNIT: ".main .picture",
+    LAYER: "ul.units",
+    "/models/tiny_a/units": "ul.units",
+    "/compare?units=tiny_a/stem/4": ".picture-of",
+}
+
+
+@pytest.mark.parametrize(("path", "picture"), LEADING.items())
+def test_pictures_lead_on_a_phone(browser: Browser, writable: str, path: str, picture: str) -> None:
+    visitor = Visitor(browser, writable, scripts=True, way="touch")
+    visitor.page.goto(path)
+    box = visitor.page.locator(picture).first.bounding_box()
+    assert box is not None
+    assert box["y"] < (0.4 if path == UNIT else 0.6) * PHONE["height"]
+    visitor.finish(writable)
+
+
+def test_filter_is_folded_on_a_phone_and_open_beside_it(browser: Browser, writable: str) -> None:
+    phone = Visitor(browser, writable, scripts=False, way="touch")
+    phone.page.goto(f"{LAYER}?sort=max")
+    sort = phone.page.get_by_label("Sort by")
+    expect(sort).to_be_hidden()
+    phone.hand.press(phone.page.get_by_text("Sort and filter: sort max"))
+    sort.select_option("mean")
+    phone.hand.press(phone.page.get_by_role("button", name="Show"))
+    expect(phone.page).to_have_url(re.compile("sort=mean"))
+    phone.finish(writable)
+    wide = Visitor(browser, writable, scripts=True)
+    wide.page.goto(LAYER)
+    wide.page.get_by_label("Sort by").select_option("max")
+    expect(wide.page).to_have_url(re.compile("sort=max"))
+    wide.finish(writable)
 
 
 def test_no_more_boxes_than_can_be_compared(browser: Browser, writable: str) -> None:
