@@ -7,7 +7,7 @@ query takes seconds. The arrays are what a build counted last, and are read when
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -191,25 +191,36 @@ class UnitColumns:
     def page(self, wanted: ColumnFilter, mask: Mask | None, after: tuple[float | None, int] | None, limit: int) -> list[int]:
         """Return the places of the first units that pass, after a `(value, place)`, in order; those without a value come last."""
         if wanted.sort == "index":
-            steps = self._by_place(None if after is None else after[1], is_descending=wanted.is_descending, size=4 * limit)
-        elif mask is not None and np.count_nonzero(mask) <= _FEW:
+            return self._by_place(mask, None if after is None else after[1], limit, is_descending=wanted.is_descending)
+        if mask is not None and np.count_nonzero(mask) <= _FEW:
             return self._sorted(np.flatnonzero(mask), wanted, after)[:limit]
-        else:
-            size = max(4 * limit, _SMALLEST_STEP)
-            steps = self.order(wanted.sort).walk(after, is_descending=wanted.is_descending, size=size)
+        # What is beyond the range of the very metric that is sorted by need not be walked through.
+        bound = (wanted.maximum if wanted.is_descending else wanted.minimum).get(wanted.sort)
+        if after is None and bound is not None:
+            after = (bound, -1)
         found: list[int] = []
-        for places in steps:
+        size = max(4 * limit, _SMALLEST_STEP)
+        for places in self.order(wanted.sort).walk(after, is_descending=wanted.is_descending, size=size):
             found += (places if mask is None else places[mask[places]])[: limit - len(found)].tolist()
             if len(found) == limit:
                 break
         return found
 
-    def _by_place(self, after: int | None, *, is_descending: bool, size: int) -> Iterator[NDArray[np.int64]]:
-        first = (self.num_units - 1 if is_descending else 0) if after is None else after - 1 if is_descending else after + 1
-        while 0 <= first < self.num_units:
-            last = max(-1, first - size) if is_descending else min(self.num_units, first + size)
-            yield np.arange(first, last, -1 if is_descending else 1)
-            first, size = last, 2 * size
+    def _by_place(self, mask: Mask | None, after: int | None, limit: int, *, is_descending: bool) -> list[int]:
+        start, stop = (
+            (0, self.num_units if after is None else after)
+            if is_descending
+            else (0 if after is None else after + 1, self.num_units)
+        )
+        found: list[int] = []
+        size = max(4 * limit, _SMALLEST_STEP)
+        while start < stop and len(found) < limit:
+            low, high = (max(start, stop - size), stop) if is_descending else (start, min(stop, start + size))
+            places = np.arange(low, high) if mask is None else low + np.flatnonzero(mask[low:high])
+            found += (places[::-1] if is_descending else places)[: limit - len(found)].tolist()
+            start, stop = (start, low) if is_descending else (high, stop)
+            size *= 2
+        return found
 
     def _sorted(self, places: NDArray[np.int64], wanted: ColumnFilter, after: tuple[float | None, int] | None) -> list[int]:
         """Return a few places in order, those after a `(value, place)`."""
