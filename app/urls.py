@@ -37,9 +37,9 @@ def openapi() -> str:
     return f"{API}/openapi.json"
 
 
-def model(model_id: str) -> str:
+def model(model_id: str, **query: object) -> str:
     """Return the address of a model."""
-    return f"/models/{part(model_id)}"
+    return with_query(f"/models/{part(model_id)}", query)
 
 
 def layer(model_id: str, layer_name: str, **query: object) -> str:

@@ -25,7 +25,10 @@ Any other exception is a defect of ours: the page shows "internal error" and an 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
+from heapq import nlargest
 
 
 class PublicError(Exception):
@@ -185,12 +188,41 @@ class ServeError(PublicError):
 
 
 def closest_names(asked: str, known: Iterable[str], count: int = 2) -> list[str]:
-    """Return up to `count` of the known names that look most like `asked`.
+    """Return up to `count` of the known names that look most like `asked`; of very many, the likeliest are looked at.
 
     >>> closest_names("layer4.2.relu4", ["layer4.2.act3", "layer1.0.conv1", "fc"], count=1)
     ['layer4.2.act3']
     """
-    names = list(known)
+    names = tuple(known)
+    if len(names) > _MANY_NAMES:
+        names = _likeliest(asked.lower(), names)
     folded = {name.lower(): name for name in names}
     found = difflib.get_close_matches(asked.lower(), folded, n=count, cutoff=0.6)
     return [folded[name] for name in found]
+
+
+_MANY_NAMES = 200
+_NUM_LIKELY = 50
+
+
+def _pairs(name: str) -> set[str]:
+    return {name[place : place + 2] for place in range(len(name) - 1)}
+
+
+@lru_cache(maxsize=8)
+def _places_by_pair(names: tuple[str, ...]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        for pair in _pairs(name.lower()):
+            found.setdefault(pair, []).append(place)
+    return found
+
+
+def _likeliest(asked: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that share most pairs of letters with a text, for their length."""
+    places = _places_by_pair(names)
+    shared = Counter[int]()
+    for pair in _pairs(asked):
+        shared.update(places.get(pair, ()))
+    best = nlargest(_NUM_LIKELY, shared, key=lambda place: (shared[place] / (len(asked) + len(names[place])), -place))
+    return tuple(names[place] for place in sorted(best))

@@ -38,12 +38,17 @@ class Client:
         return list(self.items("/"))
 
     def model(self, model: str) -> Json:
-        """Return a model: its layers, how far it is, where it comes from."""
+        """Return a model: its layers (the first, where it has more than a thousand), how far it is, where it comes from."""
         return self.page(f"/models/{_part(model)}")
 
     def layers(self, model: str) -> list[Json]:
         """Return the layers of a model in order of execution."""
-        return cast("list[Json]", self.model(model)["layers"])
+        page = self.model(model)
+        layers = cast("list[Json]", page["layers"])
+        while page["next"] is not None:
+            page = self.page(page["next"])
+            layers += page["layers"]
+        return layers
 
     def unit(self, model: str, layer: str, index: int, *, build: str | None = None) -> Json:
         """Return everything about a unit.

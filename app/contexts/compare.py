@@ -90,6 +90,9 @@ class ComparePage(Context):
     right: ComparedLayer | None
     matched: Matched | None = Field(description="null where there are no two layers, or where they cannot be compared")
     problem: str | None = Field(description="Why the layers cannot be compared, and what to do")
-    layers: dict[str, list[str]] = Field(description="The layers of each model, to choose from")
+    layers: dict[str, list[str]] = Field(
+        description="The layers of each model to choose from: the first, where there are very many"
+    )
+    num_layers: int = Field(description="How many layers all models have")
     query: dict[str, str]
     links: Links

@@ -115,9 +115,11 @@ class ModelPage(ModelSummary, Context):
     """One model: its graph of layers, how far it is, where it comes from."""
 
     template = "pages/model.html"
-    layers: list[LayerOnModel]
-    coverage: list[CoverageRow]
-    stages: list[Stage] = Field(description="The coverage summed over layers")
+    layers: list[LayerOnModel] = Field(description="In order of execution; all of them, unless there are more than a thousand")
+    start: int = Field(description="How many layers come before these")
+    next: str | None = Field(description="The page with the layers after these, or null")
+    coverage: list[CoverageRow] = Field(description="Of these layers")
+    stages: list[Stage] = Field(description="The coverage summed over all layers of the model")
     progress: Progress | None
     failures: list[Failure]
     provenance: ModelProvenance

@@ -118,7 +118,8 @@ class StimulusPage(Context):
     items: list[StimulusUnit]
     total: int
     next: str | None
-    layers: list[LayerCount]
+    layers: list[LayerCount] = Field(description="The layers with most of these units, at most sixty, in order of execution")
+    num_layers: int = Field(description="How many layers have such units")
     labels: list[AnnotationPart] = Field(description="What people call the image")
     said: Said = Field(description="What else people say about it")
     query: dict[str, str]

@@ -54,10 +54,16 @@ class Restricted:
         ]
         return page.model_copy(update={"items": cards, "total": len(cards)})
 
-    def model(self, page: ModelPage) -> ModelPage:
-        """Return the page of a model with pictures of the units of the site; all layers stay."""
-        layers = [layer.model_copy(update={"samples": self._samples(page.id, layer.name, SAMPLES)}) for layer in page.layers]
-        return page.model_copy(update={"layers": layers, "progress": None})
+    def model(self, pages: Sequence[ModelPage]) -> ModelPage:
+        """Return one page of a model, from all pages of its layers, with pictures of the units of the site; all layers stay."""
+        first = pages[0]
+        layers = [
+            layer.model_copy(update={"samples": self._samples(first.id, layer.name, SAMPLES)})
+            for page in pages
+            for layer in page.layers
+        ]
+        coverage = [row for page in pages for row in page.coverage]
+        return first.model_copy(update={"layers": layers, "coverage": coverage, "next": None, "progress": None})
 
     def layer(self, pages: Sequence[LayerPage]) -> LayerPage:
         """Return one page of a layer, from all pages of its list, with the units of the site."""
@@ -127,7 +133,7 @@ class Restricted:
             "next": urls.stimulus(ordered[place + 1]) if place + 1 < len(ordered) else None,
         }
         return page.model_copy(
-            update={"items": items, "total": len(items), "next": None, "layers": [], "links": links, "query": {}}
+            update={"items": items, "total": len(items), "next": None, "layers": [], "num_layers": 0, "links": links, "query": {}}
         )
 
     @cached_property

@@ -36,6 +36,7 @@ PARTNERS = 50
 _CSS_URL = re.compile(r"url\(\s*[\"']?(?P<address>[^\"')]+?)[\"']?\s*\)")
 _DIRECTIONS: tuple[Direction, ...] = ("inputs", "outputs")
 _C = TypeVar("_C", bound=Context)
+_P = TypeVar("_P", LayerPage, ModelPage)
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ class _Site:
         for model_id, layers in self._selection.units.items():
             for layer_name in layers:
                 self._write_layer(model_id, layer_name)
-            model = self._build("model", {"model": model_id}, ModelPage)
-            self._index.append((model.title, "model", urls.model(model_id)))
-            self._put(self._restricted.model(model), urls.model(model_id))
+            pages = list(self._parts("model", {"model": model_id}, ModelPage))
+            self._index.append((pages[0].title, "model", urls.model(model_id)))
+            self._put(self._restricted.model(pages), urls.model(model_id))
         self._put(self._restricted.home(self._build("home", {}, HomePage)), urls.home())
         self._write_stimuli()
         self._write_search()
@@ -174,13 +175,19 @@ class _Site:
 
     def _write_layer(self, model_id: str, layer_name: str) -> None:
         names = {"model": model_id, "layer": layer_name}
-        found = [self._build("layer", names, LayerPage, limit="4096")]
-        while found[-1].next is not None:
-            after = found[-1].next.rpartition("after=")[2].partition("&")[0]
-            found.append(self._build("layer", names, LayerPage, limit="4096", after=after))
+        found = list(self._parts("layer", names, LayerPage))
         address = urls.layer(model_id, layer_name)
         self._index.append((layer_name, f"layer of {model_id}", address))
         self._put(self._restricted.layer(found), address)
+
+    def _parts(self, name: str, path: Mapping[str, str], kind: type[_P]) -> Iterator[_P]:
+        """Yield all pages of a list."""
+        page = self._build(name, path, kind, limit="4096")
+        yield page
+        while page.next is not None:
+            after = page.next.rpartition("after=")[2].partition("&")[0]
+            page = self._build(name, path, kind, limit="4096", after=after)
+            yield page
 
     def _write_stimuli(self) -> None:
         self._say(f"{len(self._restricted.numbers):,} images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from app.parts.summaries import page_links
 from app.pictures.thumbs import layer_thumbnails, thumbnails
 from app.query import Parameter
 from app.twins import Page
+from app.words.formats import MAX_OFFERED
 from precompute.errors import UsageError
 from precompute.store.arrays import Direction
 from precompute.store.matching import Matching, correlations_between, match_layers
@@ -50,6 +52,7 @@ def build_compare(visit: Visit) -> ComparePage:
     members = _members(visit, text, query.text("layer")) if text else []
     ends = [_layer(visit, name, value) for name, value in (("left", left), ("right", right)) if value]
     matched, problem = _matched(visit, ends, limit) if ends else (None, None)
+    catalogs = [visit.reader.catalog(model.id, visit.revision) for model in visit.reader.models()]
     return ComparePage(
         units=_units(visit, members),
         correlations=_correlations(visit, members),
@@ -60,10 +63,21 @@ def build_compare(visit: Visit) -> ComparePage:
         right=_compared(*ends[1]) if ends else None,
         matched=matched,
         problem=problem,
-        layers={model.id: list(visit.reader.catalog(model.id, visit.revision).layers) for model in visit.reader.models()},
+        layers=_offered(catalogs),
+        num_layers=sum(len(catalog.layers) for catalog in catalogs),
         query=query.values,
         links=page_links(visit.full_address, home=urls.home()),
     )
+
+
+def _offered(catalogs: Sequence[Catalog]) -> dict[str, list[str]]:
+    """Return the first layers of each model, as many of each as all together leave room for."""
+    found: dict[str, list[str]] = {}
+    left = MAX_OFFERED
+    for place, catalog in enumerate(catalogs):
+        found[catalog.model.id] = list(islice(catalog.layers, left // (len(catalogs) - place)))
+        left -= len(found[catalog.model.id])
+    return found
 
 
 # -- units ---------------------------------------------------------------------------------------------------------

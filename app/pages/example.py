@@ -22,12 +22,13 @@ from app.pictures.thumbs import address
 from app.query import Parameter, Query, decode_cursor, encode_cursor
 from app.twins import Page
 from app.writing.gate import is_same_origin, read_body
-from precompute.appearance import NUM_FEATURES, of_text, to_text
+from precompute.appearance import of_text, to_text
 from precompute.errors import OtherOrigin, TooLarge, UnknownName, UsageError
 from precompute.store.columns import UnitColumns, dataset_looks, unit_columns
-from precompute.store.likeness import first_places, scores_of, without_own
-from precompute.store.looks import NUM_EXAMPLES, LooksRecord
-from precompute.store.many import labels_of, owners_of, thumbs_of
+from precompute.store.like_units import best_units, strongest_owners
+from precompute.store.likeness import first_places
+from precompute.store.looks import LooksRecord
+from precompute.store.many import labels_of, thumbs_of
 from precompute.store.records import Catalog, StimulusRecord
 
 DEFAULT_LIMIT = 60
@@ -156,18 +157,13 @@ def _units(
     likeness: NDArray[np.float32],
 ) -> dict[str, object]:
     """Return the units whose examples look most like it, and what comes for free."""
-    means = columns.looks()
-    order = np.random.default_rng(0).permutation(NUM_FEATURES)
-    scores, shuffled = scores_of(looks, means, asked.direction, asked.direction[order])
     own = _own_places(visit, columns, asked.stimulus)
-    if own.size:
-        scores = scores.copy()
-        scores[own] = without_own(looks, means[own], asked.direction, NUM_EXAMPLES)
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, 200)
     scope = {"like": visit.query.text("like"), "stimulus": visit.query.text("stimulus"), "model": catalog.model.id}
     given = decode_cursor(scope, visit.query.text("after"), (int,))
     start = 0 if given is None else max(0, min(MAX_START, int(given[0])))
-    places = first_places(-scores, start + limit + 1)[start:]
+    found = best_units(columns, looks, asked.direction, own, start + limit + 1)
+    places = found.places[start:].tolist()
     following = None
     if len(places) > limit and start + limit <= MAX_START:
         values = visit.query.values | {"after": encode_cursor(scope, [start + limit])}
@@ -179,32 +175,29 @@ def _units(
         num_images=len(likeness),
         top_score=None if chance is None else chance.top,
         tenth_score=None if chance is None else chance.tenth,
-        shuffled_top_score=float(shuffled.max()),
+        shuffled_top_score=found.shuffled_top,
         num_random=0 if chance is None else chance.num_random,
         seed=0 if chance is None else chance.seed,
     )
-    items = _items(visit, catalog, columns, [int(place) for place in places[:limit]], scores, frozenset(own.tolist()))
+    scores = dict(zip(places[:limit], found.scores[start:].tolist(), strict=False))
+    items = _items(visit, catalog, columns, scores, frozenset(np.intersect1d(own, places).tolist()))
     return {"items": items, "total": columns.num_units, "next": following, "control": control}
 
 
 def _own_places(visit: Visit, columns: UnitColumns, stimulus: StimulusRecord | None) -> NDArray[np.int64]:
-    """Return the places of the units that have the image itself among their strongest examples."""
-    if stimulus is None:
-        return np.zeros(0, dtype=np.int64)
-    starts = ((columns.layer_start(row), unit) for row, unit in owners_of(visit.reader, stimulus.index, NUM_EXAMPLES))
-    return np.array([start + unit for start, unit in starts if start is not None], dtype=np.int64)
+    """Return the places of the units that have the image itself among their strongest examples, rising."""
+    return np.zeros(0, dtype=np.int64) if stimulus is None else strongest_owners(visit.reader, columns, stimulus)
 
 
 def _items(
     visit: Visit,
     catalog: Catalog,
     columns: UnitColumns,
-    places: list[int],
-    scores: NDArray[np.float32],
+    scores: dict[int, float],
     own: frozenset[int],
 ) -> list[LikeUnit]:
     model = catalog.model
-    units = {place: columns.at(place) for place in places}
+    units = dict(zip(scores, columns.units_at(list(scores)), strict=True))
     labels, thumbs = labels_of(visit.reader, list(units.values())), thumbs_of(visit.reader, list(units.values()))
     found: list[LikeUnit] = []
     for place, unit in units.items():
@@ -218,7 +211,7 @@ def _items(
                 layer=layer.name,
                 index=unit[1],
                 label=labels.get(unit),
-                score=float(scores[place]),
+                score=scores[place],
                 is_own_example=place in own,
                 thumbnail=None if thumb is None else address(model.id, layer.name, unit[1], model.dataset_id, thumb),
                 links=page_links(urls.unit(model.id, layer.name, unit[1])),

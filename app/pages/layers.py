@@ -76,7 +76,6 @@ def build_layer(visit: Visit) -> LayerPage:
         values = {key: value for key, value in visit.query.values.items() if key != "after"}
         everything = urls.layer(layer.model_id, layer.name, **(values | {"limit": str(total)}))
     summary["links"] |= neighbours(visit) | {"everything": everything}
-    coverage = coverage_of(reader, visit.catalog, visit.revision)
     labels, said = said_about(visit, subject_of(model=layer.model_id, layer=layer.name), visit.address)
     summary["links"]["list"] = urls.new_list(**{"from": visit.full_address})
     return LayerPage(
@@ -94,7 +93,7 @@ def build_layer(visit: Visit) -> LayerPage:
         query=visit.query.values,
         labels=labels,
         said=said,
-        stages=stages_of(row for row in coverage if row.layer == layer.row),
+        stages=stages_of(coverage_of(reader, visit.catalog, [layer])),
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app import urls
 from app.contexts import Context, LayerPage, LayerShare, MetricRange, UnitInModel, UnitsPage
@@ -20,6 +24,7 @@ from precompute.errors import UnknownName, UsageError, closest_names
 from precompute.store.columns import ColumnFilter, UnitColumns, facet_counts, unit_columns
 from precompute.store.finding import find_names
 from precompute.store.many import labels_of, metrics_of, thumbs_of
+from precompute.store.orders import Mask
 from precompute.store.records import Catalog
 
 NAME = "units"
@@ -39,7 +44,7 @@ def build_units(visit: Visit) -> Context:
     columns = unit_columns(visit.reader, visit.catalog.model.id)
     metrics = metric_ranges(visit.reader, visit.catalog.model.id, None)
     if columns is None:
-        return _page(visit, None, metrics, [], 0, None, {})
+        return _page(visit, None, metrics, [], None, None)
     wanted = _filter(visit, metrics)
     mask = columns.passing(wanted)
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
@@ -49,12 +54,11 @@ def build_units(visit: Visit) -> Context:
     following = None
     if len(places) > limit:
         places = places[:limit]
-        row, unit = columns.at(places[-1])
+        row, unit = columns.units_at(places[-1:])[0]
         value = None if wanted.sort == "index" else float(columns.metric(wanted.sort)[places[-1]])
         cursor = encode_cursor(scope, [None if value is None or value != value else value, row, unit])
         following = visit.prefer(urls.units(visit.catalog.model.id, **(visit.query.values | {"after": cursor})))
-    units = [columns.at(place) for place in places]
-    return _page(visit, columns, metrics, units, columns.count(mask), following, columns.count_by_layer(mask))
+    return _page(visit, columns, metrics, columns.units_at(places), following, mask)
 
 
 def _after(visit: Visit, columns: UnitColumns, scope: dict[str, str]) -> tuple[float | None, int] | None:
@@ -72,11 +76,11 @@ def _page(
     columns: UnitColumns | None,
     metrics: list[MetricRange],
     units: list[tuple[int, int]],
-    total: int,
     following: str | None,
-    by_layer: dict[int, int],
+    mask: Mask | None,
 ) -> UnitsPage:
     model = visit.catalog.model
+    by_layer = np.zeros(0, np.int64) if columns is None else columns.count_by_layer(mask)
     facets = facet_counts(visit.reader, model.id, None) or {}
     summary = model_summary(model).model_dump(exclude={"links"})
     return UnitsPage(
@@ -84,14 +88,14 @@ def _page(
         model=model.id,
         counted_at=None if columns is None else columns.counted_at,
         items=_items(visit, [unit for unit in units if unit[0] in visit.catalog.by_row]),
-        total=total,
+        total=int(by_layer.sum()),
         next=following,
         metrics=metrics,
         statuses=facets.get("status", {}),
         flags=facets.get("flag", {}),
         kinds=dict(_kinds(visit.catalog).most_common()),
-        layers=_layer_shares(visit, by_layer),
-        num_layers_found=len(by_layer),
+        layers=[] if columns is None else _layer_shares(visit, columns.layer_rows, by_layer),
+        num_layers_found=int(np.count_nonzero(by_layer)),
         query=visit.query.values,
         links=page_links(urls.units(model.id), model=urls.model(model.id)),
     )
@@ -106,20 +110,17 @@ def _kinds(catalog: Catalog) -> Counter[str]:
     return found
 
 
-def _layer_shares(visit: Visit, by_layer: dict[int, int]) -> list[LayerShare]:
+def _layer_shares(visit: Visit, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> list[LayerShare]:
     """Return the layers with most of the units that pass, in the order of execution."""
-    place = {row: number for number, row in enumerate(by_layer)}
-    most = sorted(by_layer, key=lambda row: (-by_layer[row], place[row]))[:MAX_LAYERS]
+    most = np.sort(np.argsort(-numbers, kind="stable")[:MAX_LAYERS])
     kept = {key: value for key, value in visit.query.values.items() if key not in ("after", "layer")}
-    return [
-        LayerShare(
-            layer=visit.catalog.by_row[row].name,
-            num_units=by_layer[row],
-            link=urls.units(visit.catalog.model.id, **(kept | {"layer": visit.catalog.by_row[row].name})),
-        )
-        for row in sorted(most, key=lambda row: place[row])
-        if row in visit.catalog.by_row
-    ]
+    shares: list[LayerShare] = []
+    for row, number in zip(rows[most].tolist(), numbers[most].tolist(), strict=True):
+        layer = visit.catalog.by_row.get(row)
+        if number and layer is not None:
+            link = urls.units(visit.catalog.model.id, **(kept | {"layer": layer.name}))
+            shares.append(LayerShare(layer=layer.name, num_units=number, link=link))
+    return shares
 
 
 def _filter(visit: Visit, metrics: list[MetricRange]) -> ColumnFilter:
@@ -157,12 +158,13 @@ def _chosen_layers(catalog: Catalog, pattern: str, kind: str) -> frozenset[int] 
     Raises:
         UnknownName: None is.
     """
-    if not pattern and not kind:
+    if not pattern and (not kind or set(_kinds(catalog)) == {kind}):
         return None
     if pattern in catalog.layers:
         chosen = [catalog.layers[pattern]]
     else:
-        chosen = [layer for layer in catalog.layers.values() if not pattern or fnmatchcase(layer.name, pattern)]
+        fits = re.compile(translate(pattern or "*")).match
+        chosen = [layer for name, layer in catalog.layers.items() if fits(name)]
         if not chosen:
             hint = "A pattern such as blocks.3.* works."
             raise UnknownName("layer", pattern, catalog.layers, where=catalog.model.id, hint=hint)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+from typing import TypeVar
+
 from app import urls
 from app.contexts import (
     CoverageRow,
@@ -26,13 +30,29 @@ from app.parts.summaries import (
     samples_of,
     stages_of,
 )
+from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from precompute.store.reader import AtlasReader
-from precompute.store.records import Catalog, CoverageRecord, ModelRecord
+from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
+
+_Item = TypeVar("_Item")
 
 HOME_SAMPLES = 4
 MOSAIC = 30
 LAYER_SAMPLES = 6
+MAX_WHOLE = 1000
+"""A model of no more layers shows all of them at once."""
+LAYERS_AT_ONCE = 50
+MAX_LAYERS = 4096
+PARAMETERS = (
+    Parameter(
+        "limit",
+        f"Layers on a page, 1 to {MAX_LAYERS}",
+        kind="integer",
+        default=f"all where there are at most {MAX_WHOLE}, else {LAYERS_AT_ONCE}",
+    ),
+    Parameter("after", "A place in the order of execution, from `next`"),
+)
 _COMMANDS = ["unitscope demo", "unitscope build timm:tf_efficientnet_lite0@pip --images DIR --atlas DIR"]
 
 
@@ -54,32 +74,42 @@ def build_home(visit: Visit) -> HomePage:
 
 def _card(visit: Visit, reader: AtlasReader, model: ModelRecord) -> ModelCard:
     catalog = reader.catalog(model.id, visit.revision)
-    samples = [sample for group in samples_of(reader, catalog, visit.revision, HOME_SAMPLES).values() for sample in group]
+    layers = _spread(list(catalog.layers.values()), MOSAIC)
+    samples = [sample for group in samples_of(reader, catalog, visit.revision, layers, HOME_SAMPLES).values() for sample in group]
     pictured = [sample for sample in samples if sample.thumbnail is not None]
     visualized = [sample for sample in pictured if sample.is_visualization]
     if len(visualized) >= MOSAIC // 2:
         pictured = visualized
-    step = max(1, len(pictured) // MOSAIC)
     return ModelCard(
         **model_summary(model).model_dump(),
-        stages=stages_of(coverage_of(reader, catalog, visit.revision)),
+        stages=stages_of(coverage_of(reader, catalog, None)),
         progress=progress_of(reader, model.id),
-        samples=pictured[::step][:MOSAIC],
+        samples=_spread(pictured, MOSAIC),
     )
+
+
+def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
+    """Return so many of some items, from all over them, in their order."""
+    if len(items) <= count:
+        return list(items)
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 def build_model(visit: Visit) -> ModelPage:
     """Return the page of a model."""
     reader, catalog = visit.reader, visit.catalog
     model = catalog.model
-    coverage = coverage_of(reader, catalog, visit.revision)
+    layers, start, following = _shown_layers(visit)
+    coverage = coverage_of(reader, catalog, layers)
     labels, said = said_about(visit, subject_of(model=model.id), visit.address)
     return ModelPage(
         **model_summary(model).model_dump(exclude={"links"}),
         links=page_links(urls.model(model.id), home=urls.home(), progress=urls.progress(model.id), events=urls.events(model.id)),
-        layers=_layers(visit, coverage),
+        layers=_layers(visit, layers, coverage),
+        start=start,
+        next=following,
         coverage=_coverage_rows(catalog, coverage),
-        stages=stages_of(coverage),
+        stages=stages_of(coverage_of(reader, catalog, None)),
         progress=progress_of(reader, model.id),
         failures=_failures(reader, catalog),
         provenance=ModelProvenance(
@@ -95,8 +125,23 @@ def build_model(visit: Visit) -> ModelPage:
     )
 
 
-def _layers(visit: Visit, coverage: list[CoverageRecord]) -> list[LayerOnModel]:
-    samples = samples_of(visit.reader, visit.catalog, visit.revision, LAYER_SAMPLES)
+def _shown_layers(visit: Visit) -> tuple[list[LayerRecord], int, str | None]:
+    """Return the layers to show, how many come before them, and the address of those after them."""
+    model_id, everything = visit.catalog.model.id, visit.catalog.layers.values()
+    usual = MAX_WHOLE if len(everything) <= MAX_WHOLE else LAYERS_AT_ONCE
+    limit = visit.query.integer("limit", usual, 1, MAX_LAYERS)
+    scope = {"layers of": model_id}
+    place = decode_cursor(scope, visit.query.text("after"), (int,))
+    start = 0 if place is None else max(0, int(place[0]))
+    following = None
+    if start + limit < len(everything):
+        values = visit.query.values | {"after": encode_cursor(scope, [start + limit])}
+        following = visit.prefer(urls.model(model_id, **values))
+    return list(islice(everything, start, start + limit)), start, following
+
+
+def _layers(visit: Visit, layers: Sequence[LayerRecord], coverage: Sequence[CoverageRecord]) -> list[LayerOnModel]:
+    samples = samples_of(visit.reader, visit.catalog, visit.revision, layers, LAYER_SAMPLES)
     by_layer: dict[int, list[CoverageRecord]] = {}
     for row in coverage:
         by_layer.setdefault(row.layer, []).append(row)
@@ -106,7 +151,7 @@ def _layers(visit: Visit, coverage: list[CoverageRecord]) -> list[LayerOnModel]:
             coverage=stages_of(by_layer.get(layer.row, [])),
             samples=samples[layer.name],
         )
-        for layer in visit.catalog.layers.values()
+        for layer in layers
     ]
 
 
@@ -115,7 +160,7 @@ def _coverage_rows(catalog: Catalog, coverage: list[CoverageRecord]) -> list[Cov
     for row in coverage:
         numbers = counts.setdefault((row.layer, row.technique, row.variant), {"done": 0, "failed": 0, "todo": 0})
         numbers[row.status] = row.num_units
-    place = {layer.row: layer for layer in catalog.layers.values()}
+    place = catalog.by_row
     ordered = sorted(counts, key=lambda key: (place[key[0]].spec.position, key[1], key[2]))
     return [
         CoverageRow(
@@ -154,7 +199,7 @@ def build_progress(visit: Visit) -> ProgressFragment:
     model_id = visit.catalog.model.id
     return ProgressFragment(
         id=model_id,
-        stages=stages_of(coverage_of(visit.reader, visit.catalog, visit.revision)),
+        stages=stages_of(coverage_of(visit.reader, visit.catalog, None)),
         progress=progress_of(visit.reader, model_id),
         links=page_links(urls.model(model_id), progress=urls.progress(model_id)),
     )
@@ -168,6 +213,7 @@ PAGES = (
         "One model: layers, coverage, provenance.",
         build_model,
         (ModelPage,),
+        PARAMETERS,
         is_live=True,
         shows_annotations=True,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain, islice
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,6 +13,7 @@ from app.dependencies import AtlasDoor
 from app.parts.summaries import samples_of
 from app.query import Parameter, Query
 from precompute.errors import AtlasError
+from precompute.store.best import pictured_layers
 
 PER_LAYER = 8
 PARAMETERS = (
@@ -28,7 +30,7 @@ def random_routes(door: AtlasDoor) -> APIRouter:
         query = Query(request.query_params.multi_items(), PARAMETERS)
         seed = query.integer("seed", -1, 0, 10**9) if query.text("seed") else None
         # Chance decides what to look at; nothing is protected by it.
-        chosen = random.Random(seed).choice(_candidates(door, query.text("model") or None))
+        chosen = _choose(door, query.text("model") or None, random.Random(seed))
         headers = {"Location": str(chosen.links["html"]), "Cache-Control": "no-store"}
         return Response(status_code=303, headers=headers)
 
@@ -36,15 +38,19 @@ def random_routes(door: AtlasDoor) -> APIRouter:
     return router
 
 
-def _candidates(door: AtlasDoor, model_id: str | None) -> list[UnitSample]:
+def _choose(door: AtlasDoor, model_id: str | None, chance: random.Random) -> UnitSample:
+    """Return one of the first units of a layer drawn by chance; of layers without visualizations only where no other is."""
     reader = door.reader()
     revision = reader.revision()
-    models = [model_id] if model_id is not None else [model.id for model in reader.models()]
-    found: list[UnitSample] = []
-    for name in models:
-        for group in samples_of(reader, reader.catalog(name, revision), revision, PER_LAYER).values():
-            found += [sample for sample in group if sample.thumbnail is not None]
-    best = [sample for sample in found if sample.is_visualization] or found
-    if not best:
-        raise AtlasError("No unit has a picture yet: the build has not come that far. Start at the list of models, /.")
-    return best
+    names = [model_id] if model_id is not None else [model.id for model in reader.models()]
+    catalogs = [reader.catalog(name, revision) for name in names]
+    pictured = [(catalog, layer) for catalog in catalogs for layer in pictured_layers(reader, catalog)]
+    layers = pictured or [(catalog, layer) for catalog in catalogs for layer in catalog.layers.values()]
+    start = chance.randrange(len(layers)) if layers else 0
+    for catalog, layer in chain(islice(layers, start, None), islice(layers, start)):
+        samples = samples_of(reader, catalog, revision, [layer], PER_LAYER)[layer.name]
+        found = [sample for sample in samples if sample.thumbnail is not None]
+        best = [sample for sample in found if sample.is_visualization] or found
+        if best:
+            return chance.choice(best)
+    raise AtlasError("No unit has a picture yet: the build has not come that far. Start at the list of models, /.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from app import urls
 from app.contexts import Found, SearchPage
 from app.dependencies import Visit
 from app.parts.annotations import address_of
 from app.parts.summaries import page_links
-from app.pictures.thumbs import thumbnails
+from app.pictures.thumbs import address
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from app.words.formats import plural
@@ -19,6 +20,7 @@ from precompute.annotations.document import Subject
 from precompute.errors import UsageError, closest_names
 from precompute.store.finding import FoundName, find_names, has_index
 from precompute.store.indexing import KINDS, fold
+from precompute.store.many import thumbs_of
 from precompute.store.records import Catalog, LayerRecord
 from precompute.store.subjects import stimuli_of
 
@@ -84,17 +86,16 @@ def _best(hits: Iterable[_Hit]) -> list[_Hit]:
 
 def _hits(visit: Visit, catalogs: list[Catalog], q: str) -> Iterator[_Hit]:
     text = fold(q)
-    layers = {row: (catalog, layer) for catalog in catalogs for row, layer in catalog.by_row.items()}
     if has_index(visit.reader):
         for name in find_names(visit.reader, q, MAX_PER_KIND):
-            hit = _named(name, _closeness(text, name.folded), catalogs, layers)
+            hit = _named(name, _closeness(text, name.folded), catalogs)
             if hit is not None:
                 yield hit
     else:
         yield from _names(catalogs, text)
     match = _UNIT.match(text)
     if match is not None:
-        yield from _numbers(visit, catalogs, layers, match["layer"].strip(" /:#"), int(match["unit"]))
+        yield from _numbers(visit, catalogs, match["layer"].strip(" /:#"), int(match["unit"]))
     yield from _written(visit, {catalog.model.id: catalog for catalog in catalogs}, q)
 
 
@@ -106,9 +107,11 @@ def _closeness(text: str, name: str) -> int:
     return 2 if place > 0 and not name[place - 1].isalnum() else 3
 
 
-def _named(
-    name: FoundName, closeness: int, catalogs: list[Catalog], layers: dict[int, tuple[Catalog, LayerRecord]]
-) -> _Hit | None:
+def _layer_of(catalogs: list[Catalog], row: int | None) -> tuple[Catalog, LayerRecord] | None:
+    return next(((catalog, catalog.by_row[row]) for catalog in catalogs if row in catalog.by_row), None)
+
+
+def _named(name: FoundName, closeness: int, catalogs: list[Catalog]) -> _Hit | None:
     """Return a name of the index as a hit, or None where the atlas no longer has what it names."""
     score = (closeness, KINDS.index(name.kind), name.place, 0)
     if name.kind == "model":
@@ -117,7 +120,7 @@ def _named(
     if name.stimulus_id is not None:
         detail = plural(name.num_images or 0, "image")
         return _Hit(score, name.kind, name.title, detail, None, urls.stimulus(name.stimulus_id))
-    known = layers.get(name.layer_id or 0)
+    known = _layer_of(catalogs, name.layer_id)
     if known is None:
         return None
     catalog, layer = known
@@ -148,9 +151,7 @@ def _names(catalogs: list[Catalog], text: str) -> Iterator[_Hit]:
                 yield _layer_hit(catalog, layer, (_closeness(text, name), 1, layer.spec.position, place))
 
 
-def _numbers(
-    visit: Visit, catalogs: list[Catalog], layers: dict[int, tuple[Catalog, LayerRecord]], layer_text: str, unit: int
-) -> Iterator[_Hit]:
+def _numbers(visit: Visit, catalogs: list[Catalog], layer_text: str, unit: int) -> Iterator[_Hit]:
     """Yield the units of a number, in all layers or in those that have the words before it in their name."""
     places = {catalog.model.id: place for place, catalog in enumerate(catalogs)}
     chosen: Iterable[tuple[Catalog, LayerRecord, int]]
@@ -158,17 +159,12 @@ def _numbers(
         chosen = ((catalog, layer, 1) for catalog in catalogs for layer in catalog.layers.values())
     elif has_index(visit.reader):
         names = find_names(visit.reader, layer_text, MAX_PER_KIND, kinds=("layer",))
-        known = [(name, layers[name.layer_id]) for name in names if name.layer_id in layers]
-        chosen = ((*layer, _closeness(layer_text, name.folded)) for name, layer in known)
+        known = [(name, _layer_of(catalogs, name.layer_id)) for name in names]
+        chosen = ((*layer, _closeness(layer_text, name.folded)) for name, layer in known if layer is not None)
     else:
         chosen = ((catalog, layer, 3) for catalog in catalogs for layer in catalog.layers.values() if layer_text in layer.name)
-    number = 0
-    for catalog, layer, closeness in chosen:
-        if unit >= layer.spec.num_units:
-            continue
-        number += 1
-        if number > MAX_PER_KIND:
-            return
+    large_enough = (each for each in chosen if unit < each[1].spec.num_units)
+    for catalog, layer, closeness in islice(large_enough, MAX_PER_KIND):
         model_id = catalog.model.id
         detail = f"{layer.spec.kind} {unit} of {layer.spec.num_units}"
         link = urls.unit(model_id, layer.name, unit)
@@ -204,22 +200,26 @@ def _is_here(catalogs: dict[str, Catalog], about: Subject) -> bool:
 
 
 def _pictured(visit: Visit, catalogs: list[Catalog], hits: list[_Hit]) -> list[Found]:
-    wanted: dict[str, dict[str, list[int]]] = {}
+    by_model = {catalog.model.id: catalog for catalog in catalogs}
+    units: dict[str, tuple[int, int]] = {}
     for hit in hits:
         if hit.unit is not None and hit.model is not None:
-            wanted.setdefault(hit.model, {}).setdefault(hit.unit[0], []).append(hit.unit[1])
-    pictures = {
-        catalog.model.id: thumbnails(visit.reader, catalog, wanted[catalog.model.id])
-        for catalog in catalogs
-        if catalog.model.id in wanted
-    }
+            units[hit.link] = (by_model[hit.model].layers[hit.unit[0]].row, hit.unit[1])
+    thumbs = thumbs_of(visit.reader, list(units.values()))
+
+    def picture(hit: _Hit) -> str | None:
+        thumb = thumbs.get(units.get(hit.link, (-1, -1)))
+        if thumb is None or hit.unit is None or hit.model is None:
+            return None
+        return address(hit.model, *hit.unit, by_model[hit.model].model.dataset_id, thumb)
+
     return [
         Found(
             kind=hit.kind,
             title=hit.title,
             detail=hit.detail,
             model=hit.model,
-            thumbnail=None if hit.unit is None else pictures[hit.model or ""].get(hit.unit),
+            thumbnail=picture(hit),
             link=hit.link,
         )
         for hit in hits

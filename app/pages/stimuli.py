@@ -9,10 +9,12 @@ from app.parts.addresses import subject_of
 from app.parts.annotations import said_about
 from app.parts.examples import box_at
 from app.parts.summaries import page_links
-from app.pictures.thumbs import layer_thumbnails
+from app.pictures.thumbs import address
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
 from precompute.errors import UnknownName
+from precompute.store.many import thumbs_of
+from precompute.store.owners import count_owners, count_owners_in, list_owners, positions_in
 from precompute.store.records import Catalog, LayerRecord, StimulusRecord, TopStimulusRecord
 
 DEFAULT_LIMIT = 60
@@ -35,12 +37,13 @@ def build_stimulus(visit: Visit) -> StimulusPage:
             "image", str(number), (), where="This atlas", hint=f"It has {total} images; examples on unit pages link to them."
         )
     catalogs = _catalogs(visit, stimulus)
-    layers = _layers(visit, catalogs)
-    counts = reader.num_top_units(stimulus, [layer.row for catalog in catalogs for layer in catalog.layers.values()])
+    chosen, layers = _chosen(visit, catalogs)
+    total, counts, num_layers = _count(visit, stimulus, catalogs, chosen, layers)
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 200)
     scope = {"stimulus": number, "model": query.text("model"), "layer": query.text("layer")}
     after = decode_cursor(scope, query.text("after"), (int, int, int))
-    rows = reader.top_units(stimulus, list(layers), None if after is None else (after[0], after[1], after[2]), limit + 1)
+    place = None if after is None else (after[0], after[1], after[2])
+    rows = list_owners(reader, stimulus, [catalog.model.id for catalog in chosen], layers, place, limit + 1)
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
@@ -58,10 +61,11 @@ def build_stimulus(visit: Visit) -> StimulusPage:
         height=stimulus.height,
         image=urls.blob(stimulus.blob_name),
         credit=next((credit for credit in credits_ if credit.get("source") == stimulus.source), None),
-        items=_items(visit, stimulus, layers, rows),
-        total=sum(counts.get(row, 0) for row in layers),
+        items=_items(visit, stimulus, chosen, rows),
+        total=total,
         next=following,
         layers=_counts(number, catalogs, counts),
+        num_layers=num_layers,
         labels=labels,
         said=said,
         query=query.values,
@@ -77,24 +81,39 @@ def _catalogs(visit: Visit, stimulus: StimulusRecord) -> list[Catalog]:
     return [visit.reader.catalog(model_id, visit.revision) for model_id in visit.reader.models_of(stimulus)]
 
 
-def _layers(visit: Visit, catalogs: list[Catalog]) -> dict[int, tuple[Catalog, LayerRecord]]:
+def _chosen(visit: Visit, catalogs: list[Catalog]) -> tuple[list[Catalog], list[int] | None]:
+    """Return the models to list units of, and the rows of their layers where only some are wanted."""
     model, layer = visit.query.text("model"), visit.query.text("layer")
     known = {catalog.model.id for catalog in catalogs}
     if model and model not in known:
         raise UnknownName("model", model, known, where="This image")
-    names = {name for catalog in catalogs for name in catalog.layers if not model or catalog.model.id == model}
-    if layer and layer not in names:
+    chosen = [catalog for catalog in catalogs if not model or catalog.model.id == model]
+    if not layer:
+        return chosen, None
+    rows = [catalog.layers[layer].row for catalog in chosen if layer in catalog.layers]
+    if not rows:
+        names = {name for catalog in chosen for name in catalog.layers}
         raise UnknownName("layer", layer, names, where="This image's models")
-    return {
-        record.row: (catalog, record)
-        for catalog in catalogs
-        if not model or catalog.model.id == model
-        for record in catalog.layers.values()
-        if not layer or record.name == layer
-    }
+    return chosen, rows
+
+
+def _count(
+    visit: Visit, stimulus: StimulusRecord, catalogs: list[Catalog], chosen: list[Catalog], layers: list[int] | None
+) -> tuple[int, dict[int, int], int]:
+    """Return how many units are listed, the layers with most units of all models, and how many layers have any."""
+    found = count_owners(visit.reader, stimulus, catalogs)
+    if layers is not None:
+        own = count_owners_in(visit.reader, stimulus, layers)
+        return sum(own.values()), found.by_layer | own, found.num_layers
+    if len(chosen) == len(catalogs):
+        return found.num_units, found.by_layer, found.num_layers
+    return count_owners(visit.reader, stimulus, chosen).num_units, found.by_layer, found.num_layers
 
 
 def _counts(number: int, catalogs: list[Catalog], counts: dict[int, int]) -> list[LayerCount]:
+    """Return how many units layers have, in the order of execution."""
+    found = [(catalog, catalog.by_row[row]) for catalog in catalogs for row in counts if row in catalog.by_row]
+    found.sort(key=lambda pair: (pair[0].model.id, pair[1].spec.position))
     return [
         LayerCount(
             model=catalog.model.id,
@@ -102,28 +121,21 @@ def _counts(number: int, catalogs: list[Catalog], counts: dict[int, int]) -> lis
             num_units=counts[layer.row],
             link=urls.stimulus(number, model=catalog.model.id, layer=layer.name),
         )
-        for catalog in catalogs
-        for layer in catalog.layers.values()
-        if layer.row in counts
+        for catalog, layer in found
     ]
 
 
-def _items(
-    visit: Visit, stimulus: StimulusRecord, layers: dict[int, tuple[Catalog, LayerRecord]], rows: list[TopStimulusRecord]
-) -> list[StimulusUnit]:
-    by_layer: dict[int, list[int]] = {}
+def _items(visit: Visit, stimulus: StimulusRecord, catalogs: list[Catalog], rows: list[TopStimulusRecord]) -> list[StimulusUnit]:
+    units = [(row.layer, row.unit) for row in rows]
+    positions, thumbs = positions_in(visit.reader, stimulus, units), thumbs_of(visit.reader, units)
+    found: list[StimulusUnit] = []
     for row in rows:
-        by_layer.setdefault(row.layer, []).append(row.unit)
-    found: dict[tuple[int, int], StimulusUnit] = {}
-    ranks = {(row.layer, row.unit): row for row in rows}
-    for row_id, units in by_layer.items():
-        catalog, layer = layers[row_id]
-        positions = visit.reader.example_positions(layer, units, stimulus)
-        pictures = layer_thumbnails(visit.reader, catalog, layer, units)
-        for unit in units:
-            top = ranks[row_id, unit]
-            found[row_id, unit] = _item(catalog, layer, top, positions.get(unit), pictures.get(unit))
-    return [found[row.layer, row.unit] for row in rows]
+        catalog = next(catalog for catalog in catalogs if row.layer in catalog.by_row)
+        unit, layer = (row.layer, row.unit), catalog.by_row[row.layer]
+        thumb = thumbs.get(unit)
+        picture = None if thumb is None else address(catalog.model.id, layer.name, row.unit, catalog.model.dataset_id, thumb)
+        found.append(_item(catalog, layer, row, positions.get(unit), picture))
+    return found
 
 
 def _item(

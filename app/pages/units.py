@@ -58,7 +58,7 @@ def build_unit(visit: Visit) -> UnitPage:
         links=build_links(visit),
         layer_summary=layer_summary(layer),
         input_size=list(catalog.model.input_size),
-        stages=stages_of(row for row in coverage_of(reader, catalog, visit.revision) if row.layer == layer.row),
+        stages=stages_of(coverage_of(reader, catalog, [layer])),
         pending=_pending(bool(metrics), examples is not None, bool(visualizations), bool(weights.inputs or weights.outputs)),
     )
 

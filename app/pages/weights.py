@@ -93,7 +93,7 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),
-        stages=stages_of(row for row in coverage_of(visit.reader, visit.catalog, visit.revision) if row.layer == layer.row),
+        stages=stages_of(coverage_of(visit.reader, visit.catalog, [layer])),
         links=links,
     )
 

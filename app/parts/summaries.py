@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from app import urls
 from app.contexts import LayerSummary, Links, ModelSummary, Progress, Stage, UnitSample
-from app.pictures.thumbs import thumbnails
-from precompute.store.best import best_pictured
+from app.pictures.thumbs import address
+from precompute.store.best import first_units
+from precompute.store.many import thumbs_of
 from precompute.store.reader import AtlasReader
-from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
+from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord, ThumbRecord
 from precompute.store.written import STALE_SECONDS
 
 TECHNIQUES = (
@@ -65,9 +66,9 @@ def layer_summary(layer: LayerRecord) -> LayerSummary:
     )
 
 
-def coverage_of(reader: AtlasReader, catalog: Catalog, revision: str) -> list[CoverageRecord]:
-    """Return how far each technique is on each layer; a moment old while a build writes."""
-    return reader.recent(("coverage", catalog.model.id), revision, 2.0, lambda: reader.coverage(catalog))
+def coverage_of(reader: AtlasReader, catalog: Catalog, layers: Iterable[LayerRecord] | None) -> list[CoverageRecord]:
+    """Return how far each technique is on each of some layers; None: on all of the model together."""
+    return reader.coverage(catalog, None if layers is None else [layer.row for layer in layers])
 
 
 def stages_of(rows: Iterable[CoverageRecord]) -> list[Stage]:
@@ -95,27 +96,27 @@ def progress_of(reader: AtlasReader, model_id: str) -> Progress | None:
     )
 
 
-def samples_of(reader: AtlasReader, catalog: Catalog, revision: str, per_layer: int) -> dict[str, list[UnitSample]]:
-    """Return a few units of each layer as pictures: those with a visualization first, the best of them leading."""
+def samples_of(
+    reader: AtlasReader, catalog: Catalog, revision: str, layers: Sequence[LayerRecord], per_layer: int
+) -> dict[str, list[UnitSample]]:
+    """Return a few units of each of some layers as pictures, those with the best ones leading."""
 
     def choose() -> dict[str, list[UnitSample]]:
-        pictured = best_pictured(reader, catalog, per_layer)
-        return {layer.name: _samples(reader, catalog, layer, pictured[layer.row], per_layer) for layer in catalog.layers.values()}
+        chosen = first_units(reader, layers, per_layer)
+        thumbs = thumbs_of(reader, [(row, unit) for row, units in chosen.items() for unit in units])
+        return {
+            layer.name: [_sample(catalog, layer, unit, thumbs.get((layer.row, unit))) for unit in chosen[layer.row]]
+            for layer in layers
+        }
 
-    return reader.recent(("samples", catalog.model.id, per_layer), revision, 5.0, choose)
+    return reader.recent(("samples", per_layer, *(layer.row for layer in layers)), revision, 5.0, choose)
 
 
-def _samples(reader: AtlasReader, catalog: Catalog, layer: LayerRecord, first: Sequence[int], wanted: int) -> list[UnitSample]:
-    others = [index for index in range(min(layer.spec.num_units, wanted + len(first))) if index not in first]
-    chosen = [*first, *others][:wanted]
-    pictures = thumbnails(reader, catalog, {layer.name: chosen})
-    with_picture = set(first)
-    return [
-        unit_sample(
-            catalog.model.id, layer.name, index, pictures.get((layer.name, index)), is_visualization=index in with_picture
-        )
-        for index in chosen
-    ]
+def _sample(catalog: Catalog, layer: LayerRecord, unit: int, thumb: ThumbRecord | None) -> UnitSample:
+    model = catalog.model
+    picture = None if thumb is None else address(model.id, layer.name, unit, model.dataset_id, thumb)
+    is_visualization = thumb is not None and thumb.blob_name is not None
+    return unit_sample(model.id, layer.name, unit, picture, is_visualization=is_visualization)
 
 
 def unit_sample(

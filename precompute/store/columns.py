@@ -7,27 +7,29 @@ query takes seconds. The arrays are what a build counted last, and are read when
 from __future__ import annotations
 
 import json
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
 from precompute.store import schema
-from precompute.store.counting import LOOKS, LOOKS_CONTROL, Bins
+from precompute.store.bounds import Bounds
+from precompute.store.counting import BUCKETS, ORDER, Bins
+from precompute.store.example_counts import LOOKS, LOOKS_BOUNDS, LOOKS_CONTROL, SHUFFLED_BOUNDS
 from precompute.store.likeness import ChanceScores
 from precompute.store.looks import LooksRecord, read_looks
+from precompute.store.orders import Mask, Order, buckets_of, sorted_places
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
 
-Mask = NDArray[np.bool_]
+_Held = TypeVar("_Held")
 _KEPT_COLUMNS = 24
 _SMALLEST_STEP = 2048
+_FEW = 4096
+"""Where no more units pass a filter, they are sorted, and not all units walked through in order."""
 
 
 @dataclass(frozen=True)
@@ -81,43 +83,63 @@ class UnitColumns:
         place = self._place_of_layer.get(row)
         return None if place is None else int(self.starts[place])
 
-    def at(self, place: int) -> tuple[int, int]:
-        """Return layer row and index of the unit at a place."""
-        layer = int(np.searchsorted(self.starts, place, side="right")) - 1
-        return int(self.layer_rows[layer]), place - int(self.starts[layer])
+    def units_at(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """Return layer row and index of the unit at each of some places."""
+        asked = np.asarray(places, np.int64)
+        layers = np.searchsorted(self.starts, asked, side="right") - 1
+        return list(zip(self.layer_rows[layers].tolist(), (asked - self.starts[layers]).tolist(), strict=True))
 
     def metric(self, name: str) -> NDArray[np.float64]:
         """Return a metric of all units; not a number where a unit has none."""
-        return self._column(name, _floats)
+        return self._held(name, lambda: np.frombuffer(self._counted(name) or b"", "<f8"))
+
+    def order(self, name: str) -> Order:
+        """Return a metric of all units in order; sorted here only where an older version counted the units."""
+
+        def read() -> Order:
+            values = self.metric(name)
+            data = self._counted(f"{name}{ORDER}"), self._counted(f"{name}{BUCKETS}")
+            places = sorted_places(values) if data[0] is None else np.frombuffer(data[0], "<i4")
+            buckets = buckets_of(places) if data[1] is None else np.frombuffer(data[1], np.uint8)
+            return Order(values, places, buckets, int(np.count_nonzero(~np.isnan(values))))
+
+        return self._held(f"{name}{ORDER}", read)
 
     def facet(self, name: str) -> Mask:
         """Return which units have a facet, given as `flag=fragile`; none where the atlas has it nowhere."""
-        found = self._column(name, lambda data: _bits(data, self.num_units))
-        return found if found.size else np.zeros(self.num_units, dtype=bool)
+        return self._held(name, lambda: _bits(self._counted(name), self.num_units))
 
     def looks(self) -> NDArray[np.float32]:
         """Return the mean direction of the strongest examples of every unit `[unit, number]`, empty where it was not counted."""
-        found = self._column(LOOKS, _singles)
+        found = self._held(LOOKS, lambda: np.frombuffer(self._counted(LOOKS) or b"", "<f4"))
         return found.reshape(self.num_units, -1) if found.size else np.zeros((0, 0), dtype=np.float32)
 
     def looks_control(self) -> ChanceScores | None:
         """Return what images drawn by chance find, or None where it was not counted."""
-        found = self._column(LOOKS_CONTROL, lambda data: [ChanceScores(**json.loads(data))])
-        return found[0] if len(found) else None
+        data = self._held(LOOKS_CONTROL, lambda: self._counted(LOOKS_CONTROL) or b"")
+        return ChanceScores(**json.loads(data)) if data else None
 
-    def _column(self, name: str, read: Callable[[bytes], Any]) -> Any:
-        found = self._kept.pop(name, None)
-        if found is None:
-            table = schema.unit_column.c
-            rows = self._reader.all(select(table.data).where(table.model_id == self.model_id, table.name == name))
-            found = read(rows[0]["data"]) if rows else np.zeros(0)
-        self._keep(name, found)
-        return found
+    def looks_bounds(self) -> tuple[Bounds, Bounds] | None:
+        """Return what a search among the looks begins with, as they are and shuffled; None where no build has made it."""
+        return self._held(LOOKS_BOUNDS, self._read_bounds)
 
-    def _keep(self, name: str, found: Any) -> None:
-        self._kept[name] = found  # the one asked for last is the last to go
+    def _read_bounds(self) -> tuple[Bounds, Bounds] | None:
+        near, far = self._counted(LOOKS_BOUNDS), self._counted(SHUFFLED_BOUNDS)
+        return None if near is None or far is None else (Bounds.from_bytes(near), Bounds.from_bytes(far))
+
+    def _counted(self, name: str) -> bytes | None:
+        """Return a column as a build counted it, or None where it has not."""
+        table = schema.unit_column.c
+        rows = self._reader.all(select(table.data).where(table.model_id == self.model_id, table.name == name))
+        return rows[0]["data"] if rows else None
+
+    def _held(self, name: str, make: Callable[[], _Held]) -> _Held:
+        """Return what is kept under a name, made where it is not; what was not asked for longest goes."""
+        found: _Held = self._kept.pop(name) if name in self._kept else make()
+        self._kept[name] = found
         while len(self._kept) > _KEPT_COLUMNS:
             self._kept.pop(next(iter(self._kept)), None)
+        return found
 
     # -- filters ---------------------------------------------------------------------------------------------------
 
@@ -125,11 +147,7 @@ class UnitColumns:
         """Return which units pass a filter, or None where all do."""
         found: Mask | None = None
         for metric in sorted({*wanted.minimum, *wanted.maximum}):
-            values = self.metric(metric)
-            if metric in wanted.minimum:
-                found = _both(found, values >= wanted.minimum[metric])
-            if metric in wanted.maximum:
-                found = _both(found, values <= wanted.maximum[metric])
+            found = _both(found, self.order(metric).between(wanted.minimum.get(metric), wanted.maximum.get(metric)))
         for facet in wanted.has:
             found = _both(found, self.facet(facet))
         for facet in wanted.lacks:
@@ -140,12 +158,11 @@ class UnitColumns:
             found = _both(found, self._of_units(wanted.units))
         return found
 
-    def _in_layers(self, rows: frozenset[int]) -> Mask:
+    def _in_layers(self, rows: Iterable[int]) -> Mask:
+        places = sorted(place for row in rows if (place := self._place_of_layer.get(row)) is not None)
         found = np.zeros(self.num_units, dtype=bool)
-        for row in rows:
-            place = self._place_of_layer.get(row)
-            if place is not None:
-                found[self.starts[place] : self.starts[place + 1]] = True
+        for place in places:
+            found[self.starts[place] : self.starts[place + 1]] = True
         return found
 
     def _of_units(self, units: Sequence[tuple[int, int]]) -> Mask:
@@ -160,73 +177,70 @@ class UnitColumns:
         """Return how many units pass."""
         return self.num_units if mask is None else int(np.count_nonzero(mask))
 
-    def count_by_layer(self, mask: Mask | None) -> dict[int, int]:
-        """Return how many units of each layer row pass; layers with none are left out."""
+    def count_by_layer(self, mask: Mask | None) -> NDArray[np.int64]:
+        """Return how many units of each layer pass, in the order of `layer_rows`."""
+        sizes = np.diff(self.starts)
         if mask is None:
-            numbers = np.diff(self.starts)
-        else:
-            numbers = [np.count_nonzero(mask[start:stop]) for start, stop in pairwise(self.starts.tolist())]
-        return {int(row): int(number) for row, number in zip(self.layer_rows, numbers, strict=True) if number}
+            return sizes
+        found = np.zeros(len(sizes), np.int64)
+        filled = np.flatnonzero(sizes)  # the sum between two equal places would be that of one unit
+        if filled.size:
+            found[filled] = np.add.reduceat(mask.view(np.uint8), self.starts[filled], dtype=np.int64)
+        return found
 
     def page(self, wanted: ColumnFilter, mask: Mask | None, after: tuple[float | None, int] | None, limit: int) -> list[int]:
         """Return the places of the first units that pass, after a `(value, place)`, in order; those without a value come last."""
         if wanted.sort == "index":
-            return self._by_place(wanted.is_descending, mask, None if after is None else after[1], limit)
-        order = self._order(wanted.sort, is_descending=wanted.is_descending)
-        start = 0 if after is None else self._rank(wanted, order, after)
+            return self._by_place(mask, None if after is None else after[1], limit, is_descending=wanted.is_descending)
+        if mask is not None and np.count_nonzero(mask) <= _FEW:
+            return self._sorted(np.flatnonzero(mask), wanted, after)[:limit]
+        # What is beyond the range of the very metric that is sorted by need not be walked through.
+        bound = (wanted.maximum if wanted.is_descending else wanted.minimum).get(wanted.sort)
+        if after is None and bound is not None:
+            after = (bound, -1)
         found: list[int] = []
         size = max(4 * limit, _SMALLEST_STEP)
-        while start < len(order) and len(found) < limit:
-            places = order[start : start + size]
+        for places in self.order(wanted.sort).walk(after, is_descending=wanted.is_descending, size=size):
             found += (places if mask is None else places[mask[places]])[: limit - len(found)].tolist()
-            start, size = start + size, 2 * size
+            if len(found) == limit:
+                break
         return found
 
-    def _order(self, metric: str, *, is_descending: bool) -> NDArray[np.int32]:
-        """Return all places in the order of a metric, equal ones by place, those without a value last; sorted once."""
-        name = f"{metric} {'down' if is_descending else 'up'}"
-        found = self._kept.pop(name, None)
-        if found is None:
-            keys = self.metric(metric)
-            found = np.argsort(-keys if is_descending else keys, kind="stable").astype(np.int32)
-        self._keep(name, found)
+    def _by_place(self, mask: Mask | None, after: int | None, limit: int, *, is_descending: bool) -> list[int]:
+        start, stop = (
+            (0, self.num_units if after is None else after)
+            if is_descending
+            else (0 if after is None else after + 1, self.num_units)
+        )
+        found: list[int] = []
+        size = max(4 * limit, _SMALLEST_STEP)
+        while start < stop and len(found) < limit:
+            low, high = (max(start, stop - size), stop) if is_descending else (start, min(stop, start + size))
+            places = np.arange(low, high) if mask is None else low + np.flatnonzero(mask[low:high])
+            found += (places[::-1] if is_descending else places)[: limit - len(found)].tolist()
+            start, stop = (start, low) if is_descending else (high, stop)
+            size *= 2
         return found
 
-    def _rank(self, wanted: ColumnFilter, order: NDArray[np.int32], after: tuple[float | None, int]) -> int:
-        """Return how many units come before what follows a `(value, place)` in an order."""
-        values, direction = self.metric(wanted.sort), -1 if wanted.is_descending else 1
-
-        def key(place: int) -> tuple[bool, float, int]:
-            value = float(values[place])
-            return (True, 0.0, int(place)) if math.isnan(value) else (False, direction * value, int(place))
-
-        last = (True, 0.0, after[1]) if after[0] is None else (False, direction * after[0], after[1])
-        return bisect_right(order, last, key=key)
-
-    def _by_place(self, is_descending: bool, mask: Mask | None, after: int | None, limit: int) -> list[int]:
-        if mask is None and is_descending:
-            first = self.num_units - 1 if after is None else after - 1
-            return list(range(first, max(-1, first - limit), -1))
-        if mask is None:
-            first = 0 if after is None else after + 1
-            return list(range(first, min(self.num_units, first + limit)))
-        places = np.flatnonzero(mask)
-        if is_descending:
-            places = places[::-1]
+    def _sorted(self, places: NDArray[np.int64], wanted: ColumnFilter, after: tuple[float | None, int] | None) -> list[int]:
+        """Return a few places in order, those after a `(value, place)`."""
+        values = self.metric(wanted.sort)[places]
+        keys = -values if wanted.is_descending else values
+        order = np.lexsort((places, keys))  # what is no number comes last
         if after is not None:
-            places = places[places < after] if is_descending else places[places > after]
-        return places[:limit].tolist()
+            is_known = keys == keys
+            if after[0] is None:
+                later = ~is_known & (places > after[1])
+            else:
+                last = -after[0] if wanted.is_descending else after[0]
+                later = ~is_known | (keys > last) | ((keys == last) & (places > after[1]))
+            order = order[later[order]]
+        return places[order].tolist()
 
 
-def _floats(data: bytes) -> NDArray[np.float64]:
-    return np.frombuffer(data, "<f8")
-
-
-def _singles(data: bytes) -> NDArray[np.float32]:
-    return np.frombuffer(data, "<f4")
-
-
-def _bits(data: bytes, count: int) -> Mask:
+def _bits(data: bytes | None, count: int) -> Mask:
+    if data is None:
+        return np.zeros(count, dtype=bool)
     return np.unpackbits(np.frombuffer(data, np.uint8), count=count).view(bool)
 
 
@@ -238,12 +252,14 @@ def unit_columns(reader: AtlasReader, model_id: str) -> UnitColumns | None:
     """Return the units of a model as arrays, or None where no build has counted them."""
     if not reader.has_table("model_count"):
         return None
-    rows = reader.all(select(schema.model_count).where(schema.model_count.c.model_id == model_id))
-    if not rows:
+    table = schema.model_count
+    stamps = reader.all(select(table.c.stamp).where(table.c.model_id == model_id))
+    if not stamps:
         return None
     known = reader.counted.get(model_id)
-    if not isinstance(known, UnitColumns) or known.stamp != rows[0]["stamp"]:
-        known = reader.counted[model_id] = UnitColumns(reader, model_id, rows[0])
+    if not isinstance(known, UnitColumns) or known.stamp != stamps[0]["stamp"]:
+        row = reader.all(select(table).where(table.c.model_id == model_id))[0]
+        known = reader.counted[model_id] = UnitColumns(reader, model_id, row)
     return known
 
 

@@ -11,21 +11,32 @@ import math
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 
 from precompute.store import schema
-from precompute.store.likeness import chance_scores, drawn
-from precompute.store.looks import NUM_EXAMPLES, LooksRecord, read_looks
+from precompute.store.best import DOUBTS, LIKENESS, best_pictured
+from precompute.store.example_counts import (
+    EXAMPLE_TASKS,
+    ExampleOwners,
+    LooksOfUnits,
+    Row,
+    example_tasks,
+    read_examples,
+)
+from precompute.store.looks import read_looks
+from precompute.store.orders import buckets_of, sorted_places
 from precompute.store.writer import AtlasWriter, utc_now
 
 NUM_BINS = 40
-LOOKS = "looks"
-LOOKS_CONTROL = "looks_control"
+ORDER = " order"
+"""Behind the name of a metric: its units in order, see `orders.sorted_places`."""
+BUCKETS = " buckets"
+"""Behind the name of a metric: see `orders.buckets_of`."""
 _STRETCH_BEYOND = 8.0
 """A range this many times wider than its middle nine tenths has its bins stretched."""
 
@@ -105,27 +116,28 @@ def count_model(writer: AtlasWriter, model_id: str) -> None:
         )
         found = _Count([(int(row.id), int(row.num_units)) for row in rows])
         model = connection.execute(select(schema.model).where(schema.model.c.id == model_id)).mappings().one()
-        looks = read_looks(connection, model["dataset_id"], model["input_key"])
         for number, part in list(found.parts())[:-1]:
             _read_metrics(connection, found, number, part)
             _read_pictures(connection, found, number, part)
-        columns = _columns(found)
-        if looks is not None:
-            like = _read_looks_of_units(connection, found, looks)
-            columns[LOOKS] = like.means.tobytes()
-            chance = chance_scores(looks, like.means, like.owners, like.num_examples)
-            columns[LOOKS_CONTROL] = json.dumps(asdict(chance)).encode()
+        examples, images = _count_examples(connection, found, model)
+    columns = _columns(found) | examples
     tables: dict[Any, Sequence[Mapping[str, Any]]] = {
         schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
         schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
         schema.metric_count: list(_metric_counts(found)),
         schema.facet_count: list(_facet_counts(found)),
+        schema.example_count: images,
     }
     with writer.changing() as connection:
         for table, new in tables.items():
             connection.execute(delete(table).where(table.c.model_id == model_id))
             if new:
                 connection.execute(insert(table), [{"model_id": model_id, **row} for row in new])
+        firsts = list(_first_units(found))
+        layers = select(schema.layer.c.id).where(schema.layer.c.model_id == model_id)
+        connection.execute(delete(schema.first_unit).where(schema.first_unit.c.layer_id.in_(layers)))
+        if firsts:
+            connection.execute(insert(schema.first_unit), firsts)
 
 
 def _read_metrics(connection: Connection, found: _Count, layer: int, part: slice) -> None:
@@ -156,46 +168,37 @@ def _listed(flags: str | None) -> Sequence[str]:
     return json.loads(flags) if flags and flags != "[]" else ()
 
 
-@dataclass(frozen=True)
-class _Looks:
-    """What the strongest examples of units look like.
-
-    Attributes:
-        means: Their mean direction `[unit, number]`, zero where there are none.
-        num_examples: Of each unit.
-        owners: For each image that is drawn by chance, the units that have it among their examples.
-    """
-
-    means: NDArray[np.float32]
-    num_examples: NDArray[np.int64]
-    owners: dict[int, NDArray[np.int64]]
-
-
-def _read_looks_of_units(connection: Connection, found: _Count, looks: LooksRecord) -> _Looks:
-    means = np.zeros((found.num_units, looks.values.shape[1]), dtype=np.float32)
-    numbers = np.zeros(found.num_units, dtype=np.int64)
-    is_drawn = np.zeros(len(looks.stimuli), dtype=bool)
-    is_drawn[drawn(looks)] = True
-    owners: dict[int, list[int]] = defaultdict(list)
-    table = schema.top_stimulus.c
-    for layer, part in list(found.parts())[:-1]:
-        query = select(table.unit_index, table.stimulus_index).where(table.layer_id == layer, table.rank < NUM_EXAMPLES)
-        # Rows of a result are slow to make an array of; plain numbers are not.
-        pairs = np.fromiter((number for row in connection.execute(query) for number in row), np.int64).reshape(-1, 2)
-        places = looks.places(pairs[:, 1])
-        units, places = pairs[places >= 0, 0], places[places >= 0]
-        size = part.stop - part.start
-        sums = np.stack([np.bincount(units, column, size) for column in looks.directions[places].T], 1)
-        numbers[part] = np.bincount(units, minlength=size)
-        means[part] = sums / np.maximum(numbers[part, None], 1)
-        for unit, place in zip(units[is_drawn[places]].tolist(), places[is_drawn[places]].tolist(), strict=True):
-            owners[place].append(part.start + unit)
-    return _Looks(means, numbers, {place: np.array(units) for place, units in owners.items()})
+def _count_examples(connection: Connection, found: _Count, model: RowMapping) -> tuple[dict[str, bytes], list[Row]]:
+    """Return the arrays about the examples of units, and the rows about the images that they are."""
+    looks = read_looks(connection, model["dataset_id"], model["input_key"])
+    seen = None if looks is None else LooksOfUnits(looks, found.num_units)
+    owners = ExampleOwners([layer for layer, _ in found.layers])
+    for place, (layer, part) in enumerate(list(found.parts())[:-1]):
+        examples = read_examples(connection, layer)
+        owners.add(place, part.start, examples)
+        if seen is not None:
+            seen.add(part, examples)
+    columns = {EXAMPLE_TASKS: example_tasks(connection, model["id"])}
+    return columns | ({} if seen is None else seen.columns()), list(owners.rows())
 
 
 def _columns(found: _Count) -> dict[str, bytes]:
-    metrics = {name: values.astype("<f8").tobytes() for name, values in found.metrics.items()}
-    return metrics | {f"{facet}={value}": np.packbits(has).tobytes() for (facet, value), has in found.facets.items()}
+    columns: dict[str, bytes] = {}
+    for name, values in found.metrics.items():
+        places = sorted_places(values)
+        columns |= {name: values.astype("<f8").tobytes(), f"{name}{ORDER}": places.tobytes()}
+        columns[f"{name}{BUCKETS}"] = buckets_of(places).tobytes()
+    return columns | {f"{facet}={value}": np.packbits(has).tobytes() for (facet, value), has in found.facets.items()}
+
+
+def _first_units(found: _Count) -> Iterator[Mapping[str, Any]]:
+    likeness, doubts = found.metrics.get(LIKENESS), found.metrics.get(DOUBTS)
+    is_pictured = found.facet("visualization", "yes")
+    for layer, part in list(found.parts())[:-1]:
+        best = best_pictured(
+            None if likeness is None else likeness[part], None if doubts is None else doubts[part], is_pictured[part]
+        )
+        yield from ({"layer_id": layer, "rank": rank, "unit_index": unit} for rank, unit in enumerate(best))
 
 
 def _metric_counts(found: _Count) -> Iterator[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from precompute.errors import AtlasError
 from precompute.store import schema
+from precompute.store.task_counts import keep_task_counts
 
 _PATIENCE_SECONDS = 60.0
 """How long a build waits for another process to be done with the database."""
@@ -117,6 +118,7 @@ def _bring_up_to_date(engine: Engine) -> None:
         for table in schema.metadata.tables.values():
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
+        keep_task_counts(connection)
         version, revision = (schema.meta.c.key == key for key in ("schema_version", "revision"))
         now = str(schema.SCHEMA_VERSION)
         changed = connection.execute(update(schema.meta).where(version, schema.meta.c.value != now).values(value=now))
@@ -169,6 +171,7 @@ def _configure_writer(connection: sqlite3.Connection, _record: object) -> None:
     use_log(connection, _PATIENCE_SECONDS)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = 1")
+    connection.execute("PRAGMA recursive_triggers = 1")  # a row that replaces another takes it out of the counts
 
 
 def check_schema(engine: Engine, atlas: Path, *, accepts_older: bool = False) -> None:

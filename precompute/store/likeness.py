@@ -50,12 +50,22 @@ def scores_of(looks: LooksRecord, means: NDArray[np.float32], *directions: NDArr
     return np.ascontiguousarray((means @ asked.T).T)
 
 
+def exact_scores(looks: LooksRecord, means: NDArray[np.floating[Any]], direction: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each of a few units for a direction; equal units get equal scores, whatever stands beside them."""
+    return (means * (direction.astype(np.float64) - looks.mean_direction)).sum(1).astype(np.float32)
+
+
+def shuffled(directions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return directions with the same numbers in another order, the same for all; the last axis is that of the numbers."""
+    return directions[..., np.random.default_rng(SEED).permutation(directions.shape[-1])]
+
+
 def without_own(
     looks: LooksRecord, means: NDArray[np.float32], direction: NDArray[np.float32], num_examples: NDArray[Any] | int
 ) -> NDArray[np.float32]:
     """Return the scores of units that have the image itself among their examples, by the others of their examples alone."""
     rest = (means * num_examples - direction) / np.maximum(num_examples - 1, 1)
-    return (rest @ (direction - looks.mean_direction)).astype(np.float32)
+    return exact_scores(looks, rest, direction)
 
 
 def drawn(looks: LooksRecord) -> NDArray[np.int64]:

@@ -30,12 +30,13 @@ from precompute.store.records import (
     RunRecord,
     StimulusRecord,
     ThumbRecord,
-    TopStimulusRecord,
     artifact_of_row,
+    grouped,
     layer_of_row,
     link_of_row,
     positions_of_text,
     stimulus_of_row,
+    whole_coverage,
 )
 from precompute.store.written import AtlasState, Written
 
@@ -169,7 +170,8 @@ class AtlasReader:
         names = {row["id"]: row["name"] for row in layers}
         raw = self.all(select(schema.layer_link).where(schema.layer_link.c.source_layer_id.in_(list(names))))
         links = tuple(link_of_row(row, names) for row in raw)
-        records = {row["name"]: layer_of_row(row, links) for row in layers}
+        into, out_of = grouped((link.target, link) for link in links), grouped((link.source, link) for link in links)
+        records = {row["name"]: layer_of_row(row, into.get(row["name"], ()), out_of.get(row["name"], ())) for row in layers}
         order = {name: place for place, name in enumerate(records)}
         links = tuple(sorted(links, key=lambda link: (order[link.target], order[link.source])))
         return Catalog(ModelRecord(**rows[0]), records, links)
@@ -182,16 +184,17 @@ class AtlasReader:
         )
         return DatasetRecord(**row, skipped=[(item["key"], item["reason"]) for item in skipped])
 
-    def coverage(self, catalog: Catalog) -> list[CoverageRecord]:
-        """Return how far each technique is on each layer of a model."""
-        task = schema.task
-        units = func.sum(task.c.unit_stop - task.c.unit_start).label("num_units")
-        query = (
-            select(task.c.layer_id.label("layer"), task.c.technique, task.c.variant, task.c.status, units)
-            .where(task.c.model_id == catalog.model.id)
-            .group_by(task.c.layer_id, task.c.technique, task.c.variant, task.c.status)
-        )
-        return [CoverageRecord(**row) for row in self.all(query)]
+    def coverage(self, catalog: Catalog, layers: Sequence[int] | None) -> list[CoverageRecord]:
+        """Return how far each technique is on some layers of a model, given by row; None: on all together (`WHOLE_MODEL`)."""
+        rows = [schema.WHOLE_MODEL] if layers is None else list(layers)
+        if self.has_table("task_count"):
+            return [CoverageRecord(**row) for row in self.ask(queries.COVERAGE, model=catalog.model.id, layers=rows)]
+        # An atlas of an older version, until the next build or `unitscope upgrade`: all tasks are counted, once for a revision.
+        counted = catalog.held.get("coverage")
+        if counted is None:
+            each = [CoverageRecord(**row) for row in self.ask(queries.TASKS_COUNTED, model=catalog.model.id)]
+            counted = catalog.held["coverage"] = [*each, *whole_coverage(each)]
+        return [record for record in counted if record.layer in rows]
 
     def failures(self, model_id: str, limit: int = 20) -> list[tuple[int, str, int, int, str]]:
         """Return the tasks that failed: layer row, technique, first unit, last unit + 1, reason."""
@@ -260,22 +263,6 @@ class AtlasReader:
             found |= {row["unit_index"]: ThumbRecord(None, positions_of_text(row["top"])) for row in rows}
         return {unit: thumb for unit, thumb in found.items() if thumb.blob_name or thumb.examples}
 
-    def pictured_units(self, catalog: Catalog, per_layer: int) -> dict[int, list[int]]:
-        """Return, for each layer row, the first units that have a visualization."""
-        table = schema.artifact
-        found: dict[int, list[int]] = {}
-        with self.connect() as connection:
-            for row in catalog.by_row:
-                query = (
-                    select(table.c.unit_index)
-                    .where(table.c.layer_id == row, table.c.unit_index >= 0, table.c.kind == "visualization")
-                    .distinct()
-                    .order_by(table.c.unit_index)
-                    .limit(per_layer)
-                )
-                found[row] = [int(unit) for unit in connection.execute(query).scalars()]
-        return found
-
     def live_stamp(self) -> str:
         """Return a text that changes when a build says something new, and when it has said nothing for a while."""
         return self.state().live_stamp()
@@ -319,42 +306,3 @@ class AtlasReader:
         table = schema.model
         query = select(table.c.id).where(table.c.dataset_id == stimulus.dataset_id, table.c.input_key == stimulus.input_key)
         return [row["id"] for row in self.all(query.order_by(table.c.id))]
-
-    def num_top_units(self, stimulus: StimulusRecord, layers: Iterable[int]) -> dict[int, int]:
-        """Return, for each layer row, of how many units an image is a top example."""
-        table = schema.top_stimulus
-        query = (
-            select(table.c.layer_id, func.count().label("n"))
-            .where(table.c.stimulus_index == stimulus.index, table.c.layer_id.in_(list(layers)))
-            .group_by(table.c.layer_id)
-        )
-        return {row["layer_id"]: row["n"] for row in self.all(query)}
-
-    def top_units(
-        self, stimulus: StimulusRecord, layers: Iterable[int], after: tuple[int, int, int] | None, limit: int
-    ) -> list[TopStimulusRecord]:
-        """Return the units that an image is a top example of, by layer and rank, after a `(layer row, rank, unit)`."""
-        table = schema.top_stimulus
-        columns = (table.c.layer_id, table.c.rank, table.c.unit_index)
-        query = select(*columns, table.c.activation).where(
-            table.c.stimulus_index == stimulus.index, table.c.layer_id.in_(list(layers))
-        )
-        if after is not None:
-            layer, rank, unit = after
-            later = (table.c.rank > rank) | ((table.c.rank == rank) & (table.c.unit_index > unit))
-            query = query.where((table.c.layer_id > layer) | ((table.c.layer_id == layer) & later))
-        rows = self.all(query.order_by(*columns).limit(limit))
-        return [TopStimulusRecord(r["layer_id"], r["unit_index"], r["rank"], r["activation"]) for r in rows]
-
-    def example_positions(self, layer: LayerRecord, units: Iterable[int], stimulus: StimulusRecord) -> dict[int, tuple[int, int]]:
-        """Return where in an image some units of a layer respond most; units whose examples lack it are left out."""
-        table = schema.artifact
-        query = select(table.c.unit_index, table.c.payload).where(
-            table.c.layer_id == layer.row, table.c.unit_index.in_(list(units)), table.c.kind == "examples"
-        )
-        found: dict[int, tuple[int, int]] = {}
-        for row in self.all(query):
-            for index, _, y, x, *_ in row["payload"].get("top", []):
-                if index == stimulus.index:
-                    found.setdefault(row["unit_index"], (y, x))
-        return found

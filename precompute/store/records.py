@@ -10,6 +10,7 @@ from typing import Any
 
 from precompute.domain import LayerSpec, Placement
 from precompute.errors import UnknownName
+from precompute.store.schema import WHOLE_MODEL
 
 Json = dict[str, Any]
 Row = Mapping[str, Any]
@@ -114,19 +115,20 @@ class Catalog:
     @cached_property
     def links_by_target(self) -> Mapping[str, Sequence[LinkRecord]]:
         """Return the links into each layer, by its name; layers without are left out."""
-        return _grouped((link.target, link) for link in self.links)
+        return grouped((link.target, link) for link in self.links)
 
     @cached_property
     def links_by_source(self) -> Mapping[str, Sequence[LinkRecord]]:
         """Return the links out of each layer, by its name; layers without are left out."""
-        return _grouped((link.source, link) for link in self.links)
+        return grouped((link.source, link) for link in self.links)
 
     @cached_property
     def _links_by_ends(self) -> dict[tuple[str, str], LinkRecord]:
         return {(link.source, link.target): link for link in self.links}
 
 
-def _grouped(pairs: Iterable[tuple[str, LinkRecord]]) -> dict[str, list[LinkRecord]]:
+def grouped(pairs: Iterable[tuple[str, LinkRecord]]) -> dict[str, list[LinkRecord]]:
+    """Return links by a name that each is given with; names without are left out."""
     found: dict[str, list[LinkRecord]] = {}
     for name, link in pairs:
         found.setdefault(name, []).append(link)
@@ -175,13 +177,22 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class CoverageRecord:
-    """How many units of a layer a technique has done, failed, or still to do."""
+    """How many units of a layer, or of a whole model (`WHOLE_MODEL`), a technique has done, failed, or still to do."""
 
     layer: int
     technique: str
     variant: str
     status: str
     num_units: int
+
+
+def whole_coverage(records: Iterable[CoverageRecord]) -> list[CoverageRecord]:
+    """Return how far each technique is on all layers together."""
+    found: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        key = (record.technique, record.variant, record.status)
+        found[key] = found.get(key, 0) + record.num_units
+    return [CoverageRecord(WHOLE_MODEL, *key, num_units) for key, num_units in found.items()]
 
 
 @dataclass(frozen=True)
@@ -227,8 +238,8 @@ class RunRecord:
     finished_at: str | None
 
 
-def layer_of_row(row: Row, links: Sequence[LinkRecord]) -> LayerRecord:
-    """Return a layer from its row."""
+def layer_of_row(row: Row, inputs: Iterable[LinkRecord], outputs: Iterable[LinkRecord]) -> LayerRecord:
+    """Return a layer from its row, with the links into it and those out of it."""
     spec = LayerSpec(
         name=row["name"],
         kind=row["kind"],
@@ -241,8 +252,8 @@ def layer_of_row(row: Row, links: Sequence[LinkRecord]) -> LayerRecord:
         receptive_field_px=row["receptive_field_px"],
         stride_px=row["stride_px"],
         offset_px=(row["offset_px"][0], row["offset_px"][1]),
-        inputs=tuple(link.source for link in links if link.target == row["name"]),
-        outputs=tuple(link.target for link in links if link.source == row["name"]),
+        inputs=tuple(link.source for link in inputs),
+        outputs=tuple(link.target for link in outputs),
     )
     return LayerRecord(row["id"], row["model_id"], spec)
 

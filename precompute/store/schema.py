@@ -14,10 +14,13 @@
     meta                                  schema version and revision (grows with every change; the base of every ETag)
 
 Counted from the above by a build, so that no page has to (`precompute.store.counting`, `indexing`, `looks`); an atlas of an older
-version has none of it until the next build:
+version has none of it until the next build or `unitscope upgrade`:
 
+    task_count                            numbers of tasks, kept in step with the ledger by triggers (`task_counts`)
     model_count, unit_column              every metric of all units of a model as one array, in the order of `model_count`
     metric_count, facet_count             histograms of metrics and numbers of units, per layer and per model
+    first_unit                            the units of each layer to show first
+    example_count                         of which units each image is an example
     search_entry (and search_word)        names that a search finds, and the full-text index of their words
     dataset_look                          what each image looks like (`precompute.appearance`)
 
@@ -281,6 +284,20 @@ progress = Table(
 WHOLE_MODEL = -1
 """The layer of a count that is about all layers of a model."""
 
+task_count = Table(
+    "task_count",
+    metadata,
+    _reference("model_id", "model.id", nullable=False),
+    Column("layer_id", Integer, nullable=False),  # or WHOLE_MODEL
+    Column("technique", String, nullable=False),
+    Column("variant", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("num_tasks", Integer, nullable=False),
+    Column("num_units", Integer, nullable=False),
+    PrimaryKeyConstraint("model_id", "layer_id", "technique", "variant", "status"),
+    sqlite_with_rowid=False,
+)
+
 model_count = Table(
     "model_count",
     metadata,
@@ -321,6 +338,30 @@ facet_count = Table(
     Column("value", String, nullable=False),
     Column("num_units", Integer, nullable=False),
     PrimaryKeyConstraint("model_id", "layer_id", "facet", "value"),
+)
+
+first_unit = Table(
+    "first_unit",
+    metadata,
+    _reference("layer_id", "layer.id", nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("unit_index", Integer, nullable=False),
+    PrimaryKeyConstraint("layer_id", "rank"),
+    sqlite_with_rowid=False,
+)
+
+example_count = Table(
+    "example_count",
+    metadata,
+    _reference("model_id", "model.id", nullable=False),
+    Column("stimulus_index", Integer, nullable=False),
+    Column("num_units", Integer, nullable=False),  # that have the image among their top examples
+    Column("num_layers", Integer, nullable=False),  # with such units
+    Column("layers", JSON, nullable=False),  # [[layer id, number of units]] of those with most
+    Column(
+        "strongest", LargeBinary, nullable=False
+    ),  # units that have it among their first examples: places in the arrays, int32
+    PrimaryKeyConstraint("model_id", "stimulus_index"),
 )
 
 search_entry = Table(

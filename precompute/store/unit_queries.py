@@ -1,4 +1,4 @@
-"""The queries that pages of units and images are made of, put together once: building them costs as much as running them."""
+"""The queries that many pages are made of, put together once: building them costs as much as running them."""
 
 from __future__ import annotations
 
@@ -59,4 +59,16 @@ STRONGEST_EXAMPLES = Prepared(
         schema.artifact.c.unit_index.in_(UNITS),
         schema.artifact.c.kind == "examples",
     )
+)
+COVERAGE = Prepared(
+    select(
+        schema.task_count.c.layer_id.label("layer"),
+        *(schema.task_count.c[name] for name in ("technique", "variant", "status", "num_units")),
+    ).where(schema.task_count.c.model_id == bindparam("model"), schema.task_count.c.layer_id.in_(one_of(bindparam("layers"))))
+)
+_KIND = (schema.task.c.layer_id.label("layer"), schema.task.c.technique, schema.task.c.variant, schema.task.c.status)
+TASKS_COUNTED = Prepared(
+    select(*_KIND, func.sum(schema.task.c.unit_stop - schema.task.c.unit_start).label("num_units"))
+    .where(schema.task.c.model_id == bindparam("model"))
+    .group_by(*_KIND)
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 
 import pytest
@@ -60,3 +61,11 @@ def test_unknown_name_lists_what_exists_where_it_is_short(known: list[str], part
 )
 def test_closest_names(asked: str, expected: list[str]) -> None:
     assert closest_names(asked, ["resnet18", "vgg", "convnext_tiny"], count=1) == expected
+
+
+@pytest.mark.parametrize("asked", ["copy12.blocks.3.0.conv_pwx", "Copy7.Block.1.1.conv_dw", "cpy30.head", "qqqq", "x", ""])
+def test_closest_of_very_many_names_is_that_of_a_look_at_each(asked: str) -> None:
+    parts = [f"blocks.{stage}.{block}.conv_{kind}" for stage in range(4) for block in range(3) for kind in ("pw", "dw", "pwl")]
+    names = [f"copy{copy}.{part}" for copy in range(40) for part in [*parts, "head"]]
+    few = difflib.get_close_matches(asked.lower(), names, n=1, cutoff=0.6)
+    assert closest_names(asked, names, count=1) == few
