@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 
+from precompute.store import schema
 from precompute.store.counting import count_model
 from precompute.store.indexing import index_names
 from precompute.store.looks import describe_stimuli
+from precompute.store.task_counts import COUNTED_TASKS
 from precompute.store.writer import AtlasWriter
 
 SECONDS_BETWEEN = 60.0
+UPGRADE_WORKERS = 2
 SHARE_OF_TIME = 0.02
 """Counting may take no more of a build's time than this."""
 
@@ -44,3 +47,12 @@ class Counts:
         """Count the model again where the last time was long enough ago."""
         if time.monotonic() >= self._next:
             self.count()
+
+
+def count_uncounted(writer: AtlasWriter) -> list[str]:
+    """Count the models of an atlas that no build of this version has counted, and return their names."""
+    counted = {row["model_id"] for row in writer.rows(schema.unit_column, schema.unit_column.c.name == COUNTED_TASKS)}
+    models = [row for row in writer.rows(schema.model) if row["id"] not in counted]
+    for row in models:
+        Counts(writer, row["id"]).begin(row["dataset_id"], row["input_key"], UPGRADE_WORKERS)
+    return [row["id"] for row in models]

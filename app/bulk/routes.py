@@ -19,7 +19,8 @@ from app.dependencies import AtlasDoor
 from app.query import Parameter, Query
 from precompute.domain import VISUALIZATION_STATUSES
 from precompute.errors import UnknownName, UsageError
-from precompute.store.listing import UnitFilter, list_metrics
+from precompute.store.columns import metric_bins
+from precompute.store.listing import UnitFilter, metric_names
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, LayerRecord
 
@@ -109,11 +110,15 @@ def _pieces(table: str, extension: str, wanted: Wanted) -> Iterator[bytes]:
     chunks = ROWS[table](wanted)
     if extension == "jsonl":
         return json_lines(chunks)
-    names: set[str] = set()
-    if table == "units":
-        for layer in wanted.layers:
-            names |= set(list_metrics(wanted.reader, layer))
-    return parquet(table, chunks, sorted(names))
+    return parquet(table, chunks, sorted(_metrics_of(wanted)) if table == "units" else ())
+
+
+def _metrics_of(wanted: Wanted) -> set[str]:
+    """Return the metrics of the units; those of a whole model were counted, unless a build is under way."""
+    reader, catalog = wanted.reader, wanted.catalog
+    if len(wanted.layers) == len(catalog.layers) and reader.is_counted(catalog):
+        return {found.metric for found in metric_bins(reader, catalog.model.id, None)}
+    return metric_names(reader, wanted.layers)
 
 
 def _wanted(reader: AtlasReader, catalog: Catalog, table: str, query: Query) -> Wanted:
@@ -133,10 +138,9 @@ def _wanted(reader: AtlasReader, catalog: Catalog, table: str, query: Query) -> 
     metrics = tuple(query.text("metric").split(",")) if table == "metrics" and query.text("metric") else ()
     minimum, maximum = query.numbers("min."), query.numbers("max.")
     asked = {*minimum, *maximum, *metrics}
-    if asked:
-        known = {name for layer in layers for name in list_metrics(reader, layer)}
-        if unknown := sorted(asked - known):
-            raise UsageError(f"There is no metric {unknown[0][:80]!r} here. It has: {', '.join(sorted(known)) or 'none yet'}.")
+    if asked and (unknown := sorted(asked - metric_names(reader, layers, asked))):
+        known = metric_names(reader, layers)
+        raise UsageError(f"There is no metric {unknown[0][:80]!r} here. It has: {', '.join(sorted(known)) or 'none yet'}.")
     visualization = query.choice("visualization")
     units = UnitFilter(
         minimum=minimum,

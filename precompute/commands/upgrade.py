@@ -26,17 +26,26 @@ def run_upgrade(arguments: argparse.Namespace) -> int:
     Raises:
         AtlasError: There is none, it cannot be written, or its schema is newer or too old.
     """
-    from precompute.store.engine import database_path, read_schema
+    from precompute.counted import count_uncounted
+    from precompute.store.engine import database_path, lacks_tables, read_schema
     from precompute.store.schema import SCHEMA_VERSION
     from precompute.store.writer import AtlasWriter
 
     atlas: Path = arguments.atlas
     if not database_path(atlas).is_file():
         raise AtlasError(f"There is no atlas in {atlas} to upgrade. `unitscope build` makes one.")
-    before = read_schema(atlas)
-    AtlasWriter(atlas).close()
-    if before == SCHEMA_VERSION:
-        print(f"The atlas in {atlas} has schema {SCHEMA_VERSION} already: nothing to do.")
-    else:
+    before, is_lacking = read_schema(atlas), lacks_tables(atlas)
+    writer = AtlasWriter(atlas)
+    try:
+        counted = count_uncounted(writer)
+    finally:
+        writer.close()
+    if before != SCHEMA_VERSION:
         print(f"The atlas in {atlas} now has schema {SCHEMA_VERSION}; before, it had {before}. Every result is kept.")
+    elif is_lacking:
+        print(f"The atlas in {atlas} has schema {SCHEMA_VERSION} and got the tables that it lacked. Every result is kept.")
+    elif not counted:
+        print(f"The atlas in {atlas} has schema {SCHEMA_VERSION} already: nothing to do.")
+    for model_id in counted:
+        print(f"Counted what the pages of {model_id} show.")
     return 0

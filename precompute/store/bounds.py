@@ -81,7 +81,7 @@ class Bounds:
     def largest(
         self, direction: Doubles, count: int, score: Callable[[NDArray[np.int64]], Singles]
     ) -> tuple[NDArray[np.int64], Singles]:
-        """Return the places of the units with the largest scores, the largest first, equal ones by place, and their scores.
+        """Return the places of the units with the largest scores, the largest first, equal ones by place, and the scores.
 
         Args:
             direction: `[number]`.
@@ -95,23 +95,25 @@ class Bounds:
         base = float(self.centre @ direction) + _SLACK
         weights = np.append(asked[:few], np.linalg.norm(asked[few:])).astype(np.float32)
         bounds = self.middle @ weights[:few] + self.reach @ np.abs(weights) + base
-        num_blocks = min(len(bounds), 2 + 2 * count // BLOCK)  # with so many units at least, or all
-        best = np.argpartition(-bounds, num_blocks - 1)[:num_blocks]
-        known = np.sort(score(self._members(best)))
-        least = known[-count] if len(known) >= count else -np.inf
-        near = self._rows(np.flatnonzero(bounds >= least))
-        near = near[self.units[near] @ weights + base >= least]
-        places = self.places[near].astype(np.int64)
-        scores = score(places)
+        places, scores, least = np.zeros(0, np.int64), np.zeros(0, np.float32), -np.inf
+        blocks, size = np.arange(len(bounds)), 2 + 2 * count // BLOCK
+        while blocks.size:  # the most promising first, so that what has to be reached rises soon
+            order = np.argpartition(-bounds[blocks], size) if size < len(blocks) else np.arange(len(blocks))
+            rows = self._rows(blocks[order[:size]])
+            rows = rows[self.units[rows] @ weights + base >= least]
+            places = np.concatenate([places, self.places[rows]])
+            scores = np.concatenate([scores, score(self.places[rows].astype(np.int64))])
+            if len(scores) >= count:
+                least = np.partition(scores, len(scores) - count)[len(scores) - count]
+                places, scores = places[scores >= least], scores[scores >= least]
+            blocks, size = blocks[order[size:]], 4 * size
+            blocks = blocks[bounds[blocks] >= least]
         order = np.lexsort((places, -scores))[:count]
         return places[order], scores[order]
 
     def _rows(self, blocks: NDArray[np.intp]) -> NDArray[np.intp]:
         rows = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
         return rows[rows < len(self.places)]
-
-    def _members(self, blocks: NDArray[np.intp]) -> NDArray[np.int64]:
-        return self.places[self._rows(blocks)].astype(np.int64)
 
 
 def _balanced(vectors: Doubles, directions: Doubles) -> tuple[Doubles, Doubles]:

@@ -21,15 +21,14 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 from precompute.store import schema
 from precompute.store.best import DOUBTS, LIKENESS, best_pictured
 from precompute.store.example_counts import (
-    EXAMPLE_TASKS,
     ExampleOwners,
     LooksOfUnits,
     Row,
-    example_tasks,
     read_examples,
 )
 from precompute.store.looks import read_looks
 from precompute.store.orders import buckets_of, sorted_places
+from precompute.store.task_counts import COUNTED_TASKS, tasks_done
 from precompute.store.writer import AtlasWriter, utc_now
 
 NUM_BINS = 40
@@ -120,7 +119,7 @@ def count_model(writer: AtlasWriter, model_id: str) -> None:
             _read_metrics(connection, found, number, part)
             _read_pictures(connection, found, number, part)
         examples, images = _count_examples(connection, found, model)
-    columns = _columns(found) | examples
+        columns = _columns(found) | examples | {COUNTED_TASKS: tasks_done(connection, model_id)}
     tables: dict[Any, Sequence[Mapping[str, Any]]] = {
         schema.model_count: [{"stamp": uuid.uuid4().hex, "counted_at": utc_now(), "layers": found.layers}],
         schema.unit_column: [{"name": name, "data": data} for name, data in columns.items()],
@@ -178,8 +177,7 @@ def _count_examples(connection: Connection, found: _Count, model: RowMapping) ->
         owners.add(place, part.start, examples)
         if seen is not None:
             seen.add(part, examples)
-    columns = {EXAMPLE_TASKS: example_tasks(connection, model["id"])}
-    return columns | ({} if seen is None else seen.columns()), list(owners.rows())
+    return {} if seen is None else seen.columns(), list(owners.rows())
 
 
 def _columns(found: _Count) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event, select, text, update
+from sqlalchemy import Engine, create_engine, event, inspect, select, text, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
@@ -76,6 +76,19 @@ def read_schema(atlas: Path) -> int:
         with engine.connect() as connection:
             version = select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
             return int(connection.execute(version).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def lacks_tables(atlas: Path) -> bool:
+    """Return whether an atlas lacks tables that a writer would add.
+
+    Raises:
+        AtlasError: There is no atlas there, or its schema is another.
+    """
+    engine = open_reader(atlas, accepts_older=True)
+    try:
+        return not set(schema.metadata.tables) <= set(inspect(engine).get_table_names())
     finally:
         engine.dispose()
 

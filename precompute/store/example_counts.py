@@ -22,9 +22,6 @@ LOOKS = "looks"
 LOOKS_CONTROL = "looks_control"
 LOOKS_BOUNDS = "looks_bounds"
 SHUFFLED_BOUNDS = "looks_shuffled_bounds"
-EXAMPLE_TASKS = "example_tasks"
-EXAMPLES_FROM = "dataset_examples"
-"""The technique that says which images are the examples of a unit."""
 MAX_LAYERS = 60
 """Layers that are named for an image: those with most units."""
 Row = Mapping[str, Any]
@@ -38,25 +35,6 @@ def read_examples(connection: Connection, layer: int) -> Numbers:
     # Rows of SQLAlchemy are slow to make an array of; those of SQLite are not.
     rows: Any = found.cursor
     return np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3)
-
-
-def example_tasks(connection: Connection, model_id: str) -> bytes:
-    """Return a text that changes whenever more units of a model have got examples."""
-    table = schema.task_count.c
-    query = select(table.variant, table.num_units).where(
-        table.model_id == model_id,
-        table.layer_id == schema.WHOLE_MODEL,
-        table.technique == EXAMPLES_FROM,
-        table.status == "done",
-    )
-    return json.dumps([list(row) for row in connection.execute(query.order_by(table.variant))]).encode()
-
-
-def is_counted(connection: Connection, model_id: str) -> bool:
-    """Return whether the examples of a model are those that were counted."""
-    table = schema.unit_column.c
-    query = select(table.data).where(table.model_id == model_id, table.name == EXAMPLE_TASKS)
-    return connection.execute(query).scalar() == example_tasks(connection, model_id)
 
 
 class LooksOfUnits:

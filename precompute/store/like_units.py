@@ -46,24 +46,31 @@ def best_units(columns: UnitColumns, looks: LooksRecord, direction: NDArray[np.f
         count: How many units.
     """
     means, other = columns.looks(), shuffled(direction)
-    rest = without_own(looks, means[own], direction, NUM_EXAMPLES)
     bounds = columns.looks_bounds()
     if bounds is None:  # an atlas of an older version, until the next build or `unitscope upgrade`
         scores, others = scores_of(looks, means, direction, other)
-        scores[own] = rest
+        scores[own] = without_own(looks, means[own], direction, NUM_EXAMPLES)
         places = first_places(-scores, count)
         return LikeUnits(places, scores[places], float(others.max()))
 
-    def score(places: Places) -> Scores:
+    def score(places: Places, own: Places = own) -> Scores:
         found = exact_scores(looks, means[places], direction)
-        found[_are_among(places, own)] = -np.inf  # they are scored by their other examples alone
+        is_own = _are_among(places, own)
+        rest = without_own(looks, means[places[is_own]], direction, NUM_EXAMPLES)
+        found[is_own] = np.minimum(found[is_own], rest)
         return found
 
-    places, scores = bounds[0].largest(_asked(looks, direction), count, score)
-    places, scores = np.concatenate([places, own]), np.concatenate([scores, rest])
-    order = np.lexsort((places, -scores))[: min(count, columns.num_units)]
+    asked = _asked(looks, direction)
+    places, scores = bounds[0].largest(asked, count, score)
+    if own.size and scores.size and scores[0] > direction @ asked:
+        # A unit is more like the image than the image itself. Only then may the rest of some unit's examples be more like it
+        # than all of them, which the search does not expect.
+        everything = score(np.arange(len(means)), own[:0])
+        everything[own] = without_own(looks, means[own], direction, NUM_EXAMPLES)
+        places = first_places(-everything, count)
+        scores = everything[places]
     top = bounds[1].largest(_asked(looks, other), 1, lambda found: exact_scores(looks, means[found], other))[1]
-    return LikeUnits(places[order], scores[order], float(top[0]))
+    return LikeUnits(places, scores, float(top[0]))
 
 
 def _asked(looks: LooksRecord, direction: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ def scores_of(looks: LooksRecord, means: NDArray[np.float32], *directions: NDArr
     return np.ascontiguousarray((means @ asked.T).T)
 
 
-def exact_scores(looks: LooksRecord, means: NDArray[np.floating[Any]], direction: NDArray[np.float32]) -> NDArray[np.float32]:
+def exact_scores(looks: LooksRecord, means: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the score of each of a few units for a direction; equal units get equal scores, whatever stands beside them."""
     return (means * (direction.astype(np.float64) - looks.mean_direction)).sum(1).astype(np.float32)
 
@@ -61,11 +61,13 @@ def shuffled(directions: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def without_own(
-    looks: LooksRecord, means: NDArray[np.float32], direction: NDArray[np.float32], num_examples: NDArray[Any] | int
+    looks: LooksRecord, means: NDArray[np.float32], direction: NDArray[np.float32], num_examples: NDArray[np.int64] | int
 ) -> NDArray[np.float32]:
     """Return the scores of units that have the image itself among their examples, by the others of their examples alone."""
-    rest = (means * num_examples - direction) / np.maximum(num_examples - 1, 1)
-    return exact_scores(looks, rest, direction)
+    asked = direction.astype(np.float64) - looks.mean_direction
+    # The mean of all but one is a sum less one, and so is its product.
+    rest = (means * asked).sum(1) * num_examples - float(direction @ asked)
+    return (rest / np.maximum(num_examples - 1, 1)).astype(np.float32)
 
 
 def drawn(looks: LooksRecord) -> NDArray[np.int64]:
@@ -90,7 +92,7 @@ def chance_scores(
         scores = scores_of(looks, means, direction)[0]
         own = owners.get(int(place))
         if own is not None and own.size:
-            scores[own] = without_own(looks, means[own], direction, num_examples[own, None])
+            scores[own] = without_own(looks, means[own], direction, num_examples[own])
         found = np.sort(scores[first_places(-scores, 10)])[::-1]
         best.append([float(found[0]), float(found[-1])])
     top, tenth = np.median(np.array(best), axis=0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, text
 from sqlalchemy.orm import aliased
 
 from precompute.store import schema
@@ -98,6 +98,29 @@ def count_statuses(reader: AtlasReader, layer: LayerRecord) -> dict[str, int]:
         .order_by(func.count(table.c.unit_index.distinct()).desc(), status)
     )
     return {row["status"]: row["n"] for row in reader.all(query) if row["status"]}
+
+
+_HAVE_METRIC = text(
+    "SELECT asked.value AS name FROM json_each(:names) AS asked WHERE EXISTS (SELECT 1 FROM json_each(:layers) AS layer "
+    "CROSS JOIN unit_metric ON layer_id = layer.value AND metric = asked.value AND unit_metric.value IS NOT NULL)"
+)
+# Along the index from one metric to the next: no value is read twice.
+_METRIC_NAMES = text(
+    "WITH RECURSIVE found(layer, name) AS ("
+    "SELECT value, (SELECT min(metric) FROM unit_metric WHERE layer_id = layers.value) FROM json_each(:layers) AS layers "
+    "UNION ALL SELECT layer, (SELECT min(metric) FROM unit_metric WHERE layer_id = layer AND metric > name) FROM found "
+    "WHERE name IS NOT NULL) "
+    "SELECT DISTINCT name FROM found WHERE EXISTS "
+    "(SELECT 1 FROM unit_metric WHERE layer_id = layer AND metric = name AND unit_metric.value IS NOT NULL)"
+)
+
+
+def metric_names(reader: AtlasReader, layers: Sequence[LayerRecord], asked: Iterable[str] | None = None) -> set[str]:
+    """Return which metrics units of some layers have; where names are given, which of these."""
+    rows = json.dumps([layer.row for layer in layers])
+    if asked is None:
+        return {row["name"] for row in reader.all(_METRIC_NAMES, layers=rows)}
+    return {row["name"] for row in reader.all(_HAVE_METRIC, layers=rows, names=json.dumps(sorted(asked)))}
 
 
 def list_metrics(reader: AtlasReader, layer: LayerRecord) -> dict[str, tuple[float, float]]:

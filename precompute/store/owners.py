@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from precompute.store.example_counts import MAX_LAYERS, is_counted
+from precompute.store.example_counts import MAX_LAYERS
 from precompute.store.many import Pair
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, StimulusRecord, TopStimulusRecord
+from precompute.store.task_counts import EXAMPLES_FROM
 
 _COUNTED = text(
     "SELECT num_units, num_layers, layers FROM example_count "
@@ -65,7 +66,7 @@ class OwnerCounts:
 def count_owners(reader: AtlasReader, stimulus: StimulusRecord, catalogs: Sequence[Catalog]) -> OwnerCounts:
     """Return of how many units of some models an image is a top example, and the layers with most of them."""
     models = json.dumps([catalog.model.id for catalog in catalogs])
-    if all(_is_counted(reader, catalog) for catalog in catalogs):
+    if all(reader.is_counted(catalog, EXAMPLES_FROM) for catalog in catalogs):
         found = reader.all(_COUNTED, stimulus=stimulus.index, models=models)
         most = sorted((pair for row in found for pair in json.loads(row["layers"])), key=lambda pair: -pair[1])[:MAX_LAYERS]
         return OwnerCounts(sum(row["num_units"] for row in found), sum(row["num_layers"] for row in found), dict(most))
@@ -73,16 +74,6 @@ def count_owners(reader: AtlasReader, stimulus: StimulusRecord, catalogs: Sequen
     rows = reader.all(_COUNTS, stimulus=stimulus.index, models=models, limit=MAX_LAYERS)
     by_layer = {int(row["layer_id"]): int(row["n"]) for row in rows}
     return OwnerCounts(int(rows[0]["num_units"]), int(rows[0]["num_layers"]), by_layer) if rows else OwnerCounts(0, 0, {})
-
-
-def _is_counted(reader: AtlasReader, catalog: Catalog) -> bool:
-    """Return whether no unit of a model has got examples since they were counted."""
-    found: bool | None = catalog.held.get("examples are counted")
-    if found is None:
-        with reader.connect() as connection:
-            found = reader.has_table("example_count") and is_counted(connection, catalog.model.id)
-        catalog.held["examples are counted"] = found
-    return found
 
 
 def count_owners_in(reader: AtlasReader, stimulus: StimulusRecord, layers: Iterable[int]) -> dict[int, int]:

@@ -38,6 +38,7 @@ from precompute.store.records import (
     stimulus_of_row,
     whole_coverage,
 )
+from precompute.store.task_counts import is_counted
 from precompute.store.written import AtlasState, Written
 
 _MODELS = select(schema.model, schema.dataset.c.num_images).join(schema.dataset).order_by(schema.model.c.id)
@@ -195,6 +196,15 @@ class AtlasReader:
             each = [CoverageRecord(**row) for row in self.ask(queries.TASKS_COUNTED, model=catalog.model.id)]
             counted = catalog.held["coverage"] = [*each, *whole_coverage(each)]
         return [record for record in counted if record.layer in rows]
+
+    def is_counted(self, catalog: Catalog, technique: str | None = None) -> bool:
+        """Return whether a model was counted after the last task was done: any, or one of a technique."""
+        found: bool | None = catalog.held.get(("is counted", technique))
+        if found is None:
+            with self.connect() as connection:
+                found = self.has_table("task_count") and is_counted(connection, catalog.model.id, technique)
+            catalog.held["is counted", technique] = found
+        return found
 
     def failures(self, model_id: str, limit: int = 20) -> list[tuple[int, str, int, int, str]]:
         """Return the tasks that failed: layer row, technique, first unit, last unit + 1, reason."""

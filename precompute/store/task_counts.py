@@ -6,6 +6,8 @@ in the transaction that changes a task, so that the two always agree, whoever wr
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import Connection, delete, func, insert, literal, select, text
 
 from precompute.store import schema
@@ -57,3 +59,31 @@ def keep_task_counts(connection: Connection) -> None:
         connection.execute(insert(schema.task_count).from_select(columns, select(*key, *numbers).group_by(*groups)))
     for trigger in _TRIGGERS:
         connection.execute(text(trigger))
+
+
+COUNTED_TASKS = "counted_tasks"
+"""Among the arrays of a model: what was done when it was counted."""
+EXAMPLES_FROM = "dataset_examples"
+"""The technique that says which images are the examples of a unit."""
+
+
+def tasks_done(connection: Connection, model_id: str) -> bytes:
+    """Return a text that changes whenever something of a model is done."""
+    table = schema.task_count.c
+    query = select(table.technique, table.variant, table.num_units).where(
+        table.model_id == model_id, table.layer_id == schema.WHOLE_MODEL, table.status == "done"
+    )
+    return json.dumps([list(row) for row in connection.execute(query.order_by(table.technique, table.variant))]).encode()
+
+
+def is_counted(connection: Connection, model_id: str, technique: str | None = None) -> bool:
+    """Return whether a model was counted after the last task was done: any, or one of a technique."""
+    table = schema.unit_column.c
+    query = select(table.data).where(table.model_id == model_id, table.name == COUNTED_TASKS)
+    data = connection.execute(query).scalar()
+    if data is None:
+        return False
+    then, now = (
+        [row for row in json.loads(text) if technique in (None, row[0])] for text in (data, tasks_done(connection, model_id))
+    )
+    return then == now

@@ -12,12 +12,12 @@ import pytest
 
 from precompute.store import schema
 from precompute.store.columns import unit_columns
-from precompute.store.example_counts import EXAMPLES_FROM
 from precompute.store.like_units import strongest_owners
 from precompute.store.looks import NUM_EXAMPLES
 from precompute.store.owners import count_owners, count_owners_in, list_owners, positions_in
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, StimulusRecord
+from precompute.store.task_counts import EXAMPLES_FROM
 from precompute.store.writer import AtlasWriter
 
 MODELS = ("tiny_a", "tiny_b")
@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_rows(reader: AtlasReader, name: str) -> None:
         rows = rows_of(reader.atlas, stimulus, catalog)
         by_layer = Counter(row[0] for row in rows)
         for is_counted in (True, False):
-            catalog.held["examples are counted"] = is_counted
+            catalog.held["is counted", EXAMPLES_FROM] = is_counted
             found = count_owners(reader, stimulus, [catalog])
             assert (found.num_units, found.num_layers, found.by_layer) == (len(rows), len(by_layer), by_layer)
         few = list(catalog.by_row)[:2]

@@ -106,3 +106,41 @@ def test_there_must_be_an_atlas_to_upgrade(tmp_path: Path, capsys: pytest.Captur
     assert main(["upgrade", "--atlas", str(tmp_path)]) == 1
     assert "no atlas" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+COUNTED = (
+    "task_count",
+    "model_count",
+    "unit_column",
+    "metric_count",
+    "facet_count",
+    "first_unit",
+    "example_count",
+    "search_entry",
+    "dataset_look",
+)
+
+
+def test_what_an_older_version_did_not_count_is_counted(
+    fixture_atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    atlas = tmp_path / "uncounted"
+    shutil.copytree(fixture_atlas, atlas)
+    before = dump(atlas)
+    assert all(before[table] for table in COUNTED)
+    with sqlite3.connect(atlas / "atlas.db") as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        for table in COUNTED:
+            connection.execute(f"DROP TABLE {table}")
+    reader = AtlasReader(atlas)
+    assert reader.coverage(reader.catalog("tiny_a", reader.revision()), None), "an atlas that lacks them can be read"
+    reader.close()
+    assert main(["upgrade", "--atlas", str(atlas)]) == 0
+    said = capsys.readouterr().out
+    assert "got the tables that it lacked" in said
+    assert "Counted what the pages of tiny_b show." in said
+    after = dump(atlas)
+    assert [table for table in before if after[table] != before[table]] == []
+    assert main(["upgrade", "--atlas", str(atlas)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
