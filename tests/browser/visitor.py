@@ -28,6 +28,15 @@ STEP = """(target) => {
   const grid = target.tabIndex < 0 ? target.closest(".units, .tiles, .bins, .wall, .few, .kernel-grid") : null;
   return grid?.contains(document.activeElement) ? "ArrowRight" : "Tab";
 }"""
+# About how many stops lie before a target, or, below zero, after it, where that is nearer; the last few are walked one by one.
+STOPS = """(target) => {
+  const kinds = "a[href], button, input, select, textarea, summary, [tabindex]";
+  const isStop = (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility();
+  const stops = [...document.querySelectorAll(kinds)].filter(isStop);
+  if (!stops.includes(target)) return 0;
+  const ahead = stops.indexOf(target) - stops.indexOf(document.activeElement);
+  return ahead > stops.length / 2 ? ahead - stops.length : ahead;
+}"""
 
 
 def node() -> str:
@@ -51,15 +60,6 @@ def serve(atlas: Path, token: str | None = None) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(timeout=10)
-
-
-# About how many stops lie before a target; the last few are walked one by one.
-STOPS = """(target) => {
-  const kinds = "a[href], button, input, select, textarea, summary, [tabindex]";
-  const isStop = (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility();
-  const stops = [...document.querySelectorAll(kinds)].filter(isStop);
-  return stops.indexOf(target) - stops.indexOf(document.activeElement);
-}"""
 
 
 class Hand:
@@ -86,13 +86,15 @@ class Hand:
         self.page.keyboard.type(text)
 
     def _go_to(self, target: Locator) -> None:
-        for _ in range(target.evaluate(STOPS) - 3):
-            self.page.keyboard.press("Tab")
+        stops = target.evaluate(STOPS)
+        tab = "Tab" if stops >= 0 else "Shift+Tab"
+        for _ in range(abs(stops) - 3):
+            self.page.keyboard.press(tab)
         for _ in range(MAX_KEYS):
             key = target.evaluate(STEP)
             if not key:
                 return
-            self.page.keyboard.press(key)
+            self.page.keyboard.press(tab if key == "Tab" else key)
         raise AssertionError(f"{target} cannot be reached by the keyboard")
 
 
