@@ -63,7 +63,7 @@ class PartnersPage(Context):
     next: str | None
     query: dict[str, str]
     layers: list[str] = Field(description="Layers directly before or after")
-    reach: list[str] = Field(description="All layers in that direction that weights lead to, any number of layers away")
+    reach: list[str] = Field(description="Layers in that direction that weights lead to: the nearest 200, and the one asked for")
     is_expanded: bool = Field(description="Whether the weights are composed over the layers between")
     is_cut: bool | None = Field(
         description="Where the weights are composed: whether kernels grew larger than the maps, and were cut to them"

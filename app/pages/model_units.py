@@ -158,7 +158,7 @@ def _chosen_layers(catalog: Catalog, pattern: str, kind: str) -> frozenset[int] 
     Raises:
         UnknownName: None is.
     """
-    if not pattern and (not kind or set(_kinds(catalog)) == {kind}):
+    if not pattern and not kind:
         return None
     if pattern in catalog.layers:
         chosen = [catalog.layers[pattern]]
@@ -168,6 +168,8 @@ def _chosen_layers(catalog: Catalog, pattern: str, kind: str) -> frozenset[int] 
         if not chosen:
             hint = "A pattern such as blocks.3.* works."
             raise UnknownName("layer", pattern, catalog.layers, where=catalog.model.id, hint=hint)
+    if len(chosen) == len(catalog.layers) and (not kind or set(_kinds(catalog)) == {kind}):
+        return None
     return frozenset(layer.row for layer in chosen if not kind or layer.spec.kind == kind)
 
 

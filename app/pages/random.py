@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,6 +14,7 @@ from app.parts.summaries import samples_of
 from app.query import Parameter, Query
 from precompute.errors import AtlasError
 from precompute.store.best import pictured_layers
+from precompute.store.records import Catalog, LayerRecord
 
 PER_LAYER = 8
 PARAMETERS = (
@@ -44,13 +45,28 @@ def _choose(door: AtlasDoor, model_id: str | None, chance: random.Random) -> Uni
     revision = reader.revision()
     names = [model_id] if model_id is not None else [model.id for model in reader.models()]
     catalogs = [reader.catalog(name, revision) for name in names]
-    pictured = [(catalog, layer) for catalog in catalogs for layer in pictured_layers(reader, catalog)]
-    layers = pictured or [(catalog, layer) for catalog in catalogs for layer in catalog.layers.values()]
-    start = chance.randrange(len(layers)) if layers else 0
-    for catalog, layer in chain(islice(layers, start, None), islice(layers, start)):
+    groups = [(catalog, pictured_layers(reader, catalog)) for catalog in catalogs]
+    if not any(layers for _, layers in groups):
+        groups = [(catalog, list(catalog.layers.values())) for catalog in catalogs]
+    for catalog, layer in _from_anywhere(groups, chance):
         samples = samples_of(reader, catalog, revision, [layer], PER_LAYER)[layer.name]
         found = [sample for sample in samples if sample.thumbnail is not None]
         best = [sample for sample in found if sample.is_visualization] or found
         if best:
             return chance.choice(best)
     raise AtlasError("No unit has a picture yet: the build has not come that far. Start at the list of models, /.")
+
+
+def _from_anywhere(
+    groups: Sequence[tuple[Catalog, Sequence[LayerRecord]]], chance: random.Random
+) -> Iterator[tuple[Catalog, LayerRecord]]:
+    """Yield all layers once, beginning at one drawn by chance."""
+    total = sum(len(layers) for _, layers in groups)
+    start = chance.randrange(total) if total else 0
+    for turn in range(total):
+        place = (start + turn) % total
+        for catalog, layers in groups:
+            if place < len(layers):
+                yield catalog, layers[place]
+                break
+            place -= len(layers)

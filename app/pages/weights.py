@@ -22,6 +22,7 @@ from app.parts.summaries import coverage_of, stages_of
 from app.pictures.thumbs import layer_thumbnails
 from app.query import Parameter, decode_cursor, encode_cursor
 from app.twins import Page
+from app.words.formats import MAX_OFFERED
 from precompute.circuits.graph import Way
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
@@ -103,9 +104,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     layer, unit, query = visit.layer, visit.unit, visit.query
     neighbours = list(layer.spec.inputs if direction == "inputs" else layer.spec.outputs)
     partner_layer = query.text("layer") or None
-    reach = layers_in_reach(visit.reader, visit.catalog, layer.name, direction)
-    if partner_layer is not None and partner_layer not in neighbours and partner_layer not in reach:
-        raise _no_partner_layer(visit, direction, partner_layer, reach or neighbours)
+    reach = _reach(visit, direction, neighbours, partner_layer)
     route = _route(visit, direction, partner_layer)
     limit = query.integer("limit", DEFAULT_LIMIT, 1, 500)
     is_expanded = partner_layer is not None and (route is not None or partner_layer not in neighbours)
@@ -149,6 +148,21 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
             "factors": _factors_link(visit, direction, partner_layer, neighbours),
         },
     )
+
+
+def _reach(visit: Visit, direction: Direction, neighbours: list[str], partner_layer: str | None) -> list[str]:
+    """Return the nearest layers that weights lead to, and the one that is asked for.
+
+    Raises:
+        UnknownName: No weights lead to the one that is asked for.
+    """
+    found = layers_in_reach(visit.reader, visit.catalog, visit.layer.name, direction, MAX_OFFERED)
+    if partner_layer is None or partner_layer in neighbours or partner_layer in found:
+        return found
+    everything = layers_in_reach(visit.reader, visit.catalog, visit.layer.name, direction)
+    if partner_layer not in everything:
+        raise _no_partner_layer(visit, direction, partner_layer, everything or neighbours)
+    return [partner_layer, *found] if direction == "inputs" else [*found, partner_layer]
 
 
 def _no_partner_layer(visit: Visit, direction: Direction, name: str, known: list[str]) -> UnknownName:

@@ -1,74 +1,98 @@
-"""Pages of an atlas of a million units beside those of one of 21,008: nothing may count or scan when it is asked."""
+"""What pages of an atlas of a million units cost beside those of one of 21,008: nothing may count or scan when it is asked.
+
+Both servers run at once, keep no answer, and are asked in turn, address by address. The processor time of the server counts, not
+the clock, so that what else the machine does decides little; of each kind of page, HTML and JSON, the median does.
+`python -m precompute.bench.million_pages SMALL LARGE` measures two made-up atlases that are there already.
+"""
 
 from __future__ import annotations
 
-import random
+import argparse
+import json
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from precompute.bench.server import Client, percentiles, serving
+from precompute.bench.page_kinds import MODEL, page_kinds, plain_kinds, write_people
+from precompute.bench.server import Measured, measuring
 from precompute.bench.synthetic_atlas import make_synthetic_atlas
 
-NUM_EACH = 40
-MODEL = "synthetic"
+NUM_EACH = 24
+NUM_WARM = 4
+MOST = 1.5
+"""How many times as much a page may cost."""
 MILLION = 48  # networks of 21,008 units
+TWIN = "/api/v1"
 
 
 def measure_million() -> tuple[dict[str, float], dict[str, Any]]:
     """Return ratios and details of both atlases: 7 GB in the folder for temporary files, and some minutes."""
     with tempfile.TemporaryDirectory() as folder:
-        atlases = {"21,008 units": Path(folder) / "usual", "1,008,384 units": Path(folder) / "million"}
-        make_synthetic_atlas(atlases["21,008 units"])
-        make_synthetic_atlas(atlases["1,008,384 units"], num_copies=MILLION)
-        return compare_pages(atlases)
+        small, large = Path(folder) / "usual", Path(folder) / "million"
+        make_synthetic_atlas(small)
+        make_synthetic_atlas(large, num_copies=MILLION)
+        return compare_pages(small, large)
 
 
-def compare_pages(atlases: Mapping[str, Path]) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return, for each kind of page, how the median time of the first atlas stands to that of the second, and all times.
+def compare_pages(small: Path, large: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return, for each kind of page, how the cost in a small atlas stands to that in a large one, and all costs.
 
-    Each address is asked for the first time, so that no answer is ready.
+    Raises:
+        AtlasError: A page could not be made.
     """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in atlases}
     with ExitStack() as stack:
-        clients = {name: stack.enter_context(serving(atlas)) for name, atlas in atlases.items()}
-        for client in clients.values():
-            _warm(client)
-        pages = _pages(next(iter(clients.values())))
-        # In turn, address by address: what else the machine does then falls on both alike.
-        for kind, addresses in pages.items():
-            for address in addresses:
-                for name, client in clients.items():
-                    found[name].setdefault(kind, []).extend(client.time([address]))
-    first, second = found.values()
-    ratios = {f"million_{kind}": statistics.median(first[kind]) / statistics.median(second[kind]) for kind in first}
-    times = {name: {kind: percentiles(values) for kind, values in kinds.items()} for name, kinds in found.items()}
-    return ratios, {"milliseconds": times}
-
-
-def _warm(client: Client) -> None:
-    for address in ("/", f"/models/{MODEL}", "/search?q=conv", "/stimuli/1"):
-        client.ask(address)
-
-
-def _pages(client: Client) -> dict[str, list[str]]:
-    """Return the addresses of each kind of page; a query that changes nothing makes each one of its own."""
-    draw = random.Random(0)
-    layers = client.read(f"/api/v1/models/{MODEL}")["layers"]
-    chosen = [draw.choice(layers) for _ in range(NUM_EACH)]
-    layer_pages = [f"/models/{MODEL}/{layer['name']}" for layer in chosen]
-    metrics = [metric["name"] for metric in client.read(f"/api/v1{layer_pages[0]}")["metrics"]]
-    numbers = range(1, NUM_EACH + 1)
-    return {
-        "home": ["/"] * NUM_EACH,
-        "model": [f"/models/{MODEL}"] * NUM_EACH,
-        "layer": [f"{page}?limit={number}" for page, number in zip(layer_pages, numbers, strict=True)],
-        "layer_sorted": [f"{page}?sort=-{draw.choice(metrics)}&limit={n}" for page, n in zip(layer_pages, numbers, strict=True)],
-        "layer_filtered": [f"{page}?min.mean=0.0{n}" for page, n in zip(layer_pages, numbers, strict=True)],
-        "unit": [f"{page}/{draw.randrange(layer['num_units'])}" for page, layer in zip(layer_pages, chosen, strict=True)],
-        "search": [f"/search?q=unit+{number}" for number in numbers],
-        "stimulus": [f"/stimuli/{number}" for number in numbers],
+        servers = [stack.enter_context(measuring(atlas)) for atlas in (small, large)]
+        plans = [_plan(server, atlas) for server, atlas in zip(servers, (small, large), strict=True)]
+        costs = {kind: _costs(servers, [plan[kind] for plan in plans]) for kind in plans[0]}
+    milliseconds = {kind: [round(1000 * cost, 2) for cost in both] for kind, both in costs.items()}
+    times = {kind: round(second / first, 2) for kind, (first, second) in costs.items()}
+    ratios = {f"million_{kind}": first / second for kind, (first, second) in costs.items()}
+    return ratios, {
+        "processor_milliseconds": milliseconds,
+        "times_as_much": dict(sorted(times.items(), key=lambda item: -item[1])),
+        "above": {"limit": MOST, "kinds": [kind for kind, found in times.items() if found > MOST]},
     }
+
+
+def _plan(server: Measured, atlas: Path) -> dict[str, list[str]]:
+    """Return the addresses of each kind of page and of its twin."""
+    write_people(atlas)
+    read = server.client.read
+    found: dict[str, list[str]] = {}
+    for kind, addresses in page_kinds(read, NUM_EACH + NUM_WARM).items():
+        found[kind] = addresses
+        if not addresses[0].startswith("/fragments"):
+            found[f"{kind}_json"] = [TWIN + address for address in addresses]
+    layers = [layer["name"] for layer in read(f"{TWIN}/models/{MODEL}")["layers"]]
+    return found | plain_kinds(layers)
+
+
+def _costs(servers: Sequence[Measured], addresses: Sequence[Sequence[str]]) -> tuple[float, float]:
+    """Return the median cost of a kind of page for both servers; the first of its addresses are not counted."""
+    found: tuple[list[float], list[float]] = ([], [])
+    for turn in range(NUM_EACH + NUM_WARM):
+        for place in (0, 1) if turn % 2 else (1, 0):
+            asked = addresses[place]
+            found[place].append(servers[place].cost(asked[turn % len(asked)]))
+    first, second = (statistics.median(costs[NUM_WARM:]) for costs in found)
+    return first, second
+
+
+def main() -> None:
+    """Measure two atlases given on the command line, and print the numbers as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("small", type=Path)
+    parser.add_argument("large", type=Path)
+    arguments = parser.parse_args()
+    for atlas in (arguments.small, arguments.large):
+        if not (atlas / "atlas.db").is_file():
+            parser.error(f"there is no atlas in {atlas}; `python -m precompute.bench.synthetic_atlas {atlas}` makes one")
+    ratios, details = compare_pages(arguments.small, arguments.large)
+    print(json.dumps({"ratios": ratios, "details": details}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,18 +5,36 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import AtlasError
 
+_CPUCLOCK_SCHED = 2
+"""The clock of a process, in the numbers that Linux gives to clocks."""
+_FINE = (200, 303)
 GZIP_MAGIC = b"\x1f\x8b"
+# The app as `unitscope serve` starts it, but that no answer is kept: each page is made anew. It is named as text, since what
+# computes never imports the app.
+_UNKEPT = """
+import gc, sys
+from pathlib import Path
+import uvicorn
+from app.main import create_app
+from app.settings import AppSettings
+app = create_app(AppSettings(Path(sys.argv[1]), max_kept_bytes=0, max_ready_bytes=0))
+gc.collect()
+gc.freeze()
+uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False)
+"""
 
 
 class Client:
@@ -33,7 +51,7 @@ class Client:
         """Return the body of an answer.
 
         Raises:
-            AtlasError: The answer is not 200.
+            AtlasError: The answer is not 200, nor a way to another address.
         """
         try:
             answer = self._get(address)
@@ -41,7 +59,7 @@ class Client:
             self._connection.close()
             answer = self._get(address)
         body = answer.read()
-        if answer.status != 200:
+        if answer.status not in _FINE:
             raise AtlasError(f"{address} answered {answer.status}")
         return body
 
@@ -71,6 +89,54 @@ class Client:
             self.ask(address)
             seconds.append(time.perf_counter() - start)
         return seconds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A server whose work can be measured.
+
+    Attributes:
+        client: Of the server.
+        process_id: Of the server.
+    """
+
+    client: Client
+    process_id: int
+
+    def processor_seconds(self) -> float:
+        """Return how much processor time the server has taken so far; Linux alone tells it of another process.
+
+        Raises:
+            AtlasError: This system does not.
+        """
+        try:
+            return time.clock_gettime((~self.process_id << 3) | _CPUCLOCK_SCHED)
+        except OSError as error:
+            raise AtlasError(f"This system does not tell the processor time of another process: {error.strerror}.") from error
+
+    def cost(self, address: str) -> float:
+        """Return how many seconds of a processor the answer to an address takes.
+
+        Raises:
+            AtlasError: The answer is not 200 or 303.
+        """
+        before = self.processor_seconds()
+        self.client.ask(address)
+        return self.processor_seconds() - before
+
+
+@contextmanager
+def measuring(atlas: Path) -> Generator[Measured]:
+    """Serve an atlas without keeping answers, and yield what measures the work of the server."""
+    port = free_port()
+    words = [sys.executable, "-c", _UNKEPT, str(atlas), str(port)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own words
+    try:
+        yield Measured(Client(wait_for(port)), server.pid)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @contextmanager

@@ -111,10 +111,20 @@ def _load(reader: AtlasReader, link: LinkRecord) -> NDArray[Any]:
     return array
 
 
-def layers_in_reach(reader: AtlasReader, catalog: Catalog, layer: str, direction: Direction) -> list[str]:
-    """Return every layer whose units have weights to those of a layer, any number of layers apart, in order of execution."""
+def layers_in_reach(
+    reader: AtlasReader, catalog: Catalog, layer: str, direction: Direction, nearest: int | None = None
+) -> list[str]:
+    """Return the layers whose units have weights to those of a layer, any number of layers apart, in order of execution.
+
+    Args:
+        reader: The atlas.
+        catalog: The model.
+        layer: The layer.
+        direction: `inputs` for the layers before it.
+        nearest: Only so many; None for all.
+    """
     graph = weight_graph(reader, catalog)
-    return graph.layers_before(layer) if direction == "inputs" else graph.layers_after(layer)
+    return graph.layers_before(layer, nearest) if direction == "inputs" else graph.layers_after(layer, nearest)
 
 
 def expanded_table(side: Side, other: str, route: Way | None = None) -> tuple[PartnerTable, bool]:
