@@ -44,7 +44,7 @@ def _one_thread() -> Iterator[None]:
 def atlas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real") / "atlas"
     words = ["build", SPEC, "--images", "embedded-small", "--atlas", str(folder), "--quiet"]
-    words += ["--techniques", "statistics,dataset_examples,weights"]
+    words += ["--techniques", "statistics,dataset_examples,weights,responses"]
     subprocess.run([sys.executable, "-m", "precompute.cli", *words], check=True, stderr=subprocess.DEVNULL)
     return folder
 
@@ -201,16 +201,54 @@ def test_top_nine_are_those_of_brute_force(client: TestClient, plain: nn.Module,
 
 
 def _all_keys(client: TestClient) -> list[str]:
-    keys = []
+    return [key for key, _ in _all_images(client)]
+
+
+def _all_images(client: TestClient) -> list[tuple[str, str]]:
+    """Return the key and the label of every image."""
+    found = []
     number = 1
     while (answer := client.get(f"/api/v1/stimuli/{number}")).status_code == 200:
-        keys.append(answer.json()["key"])
+        found.append((answer.json()["key"], answer.json()["label"]))
         number += 1
-    assert len(keys) == client.get(API).json()["num_images"]
-    return keys
+    assert len(found) == client.get(API).json()["num_images"]
+    return found
 
 
-def test_weights_on_the_classes_are_those_of_the_classifier(client: TestClient, plain: nn.Module) -> None:
+def test_mean_activation_by_label_is_that_of_plain_timm(client: TestClient, plain: nn.Module, transform: Any) -> None:
+    layers = ["conv_stem", "blocks.2.1.conv_pwl", "blocks.4.0.conv_dw", "conv_head"]
+    images = _all_images(client)
+    means: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    for start in range(0, len(images), 16):
+        batch = torch.stack([transform(image_of(key)) for key, _ in images[start : start + 16]])
+        for layer, values in maps(plain, batch, layers).items():
+            means[layer].append(values.mean(axis=(2, 3)))
+    labels = np.array([label for _, label in images])
+    generator = np.random.default_rng(4)
+    for layer in layers:
+        values = np.concatenate(means[layer])
+        for unit in generator.choice(values.shape[1], 5, replace=False):
+            found = client.get(f"{API}/{layer}/{unit}").json()["label_responses"]
+            column = values[:, unit]
+            assert found["overall"] == pytest.approx(float(column.mean()), rel=1e-4, abs=1e-6)
+            assert {row["label"]: row["num_images"] for row in found["items"]} == {
+                str(label): int((labels == label).sum()) for label in np.unique(labels)
+            }
+            shown = [row["mean"] for row in found["items"]]
+            expected = [float(column[labels == row["label"]].mean()) for row in found["items"]]
+            np.testing.assert_allclose(shown, expected, rtol=1e-4, atol=1e-6, err_msg=f"{layer}/{unit}")
+            assert not np.allclose(shown, expected[::-1], rtol=1e-2)
+            between = sum((labels == name).sum() * (column[labels == name].mean() - column.mean()) ** 2 for name in set(labels))
+            assert found["eta_squared"] == pytest.approx(
+                float(between / ((column - column.mean()) ** 2).sum()), rel=1e-3, abs=1e-5
+            )
+
+
+def test_weights_on_the_classes_are_those_of_the_classifier(tmp_path: Path, plain: nn.Module) -> None:
+    words = ["build", SPEC, "--images", "embedded-small", "--atlas", str(tmp_path), "--quiet", "--techniques", "weights"]
+    words += ["--layers", "conv_head", "--layers", "classifier"]
+    subprocess.run([sys.executable, "-m", "precompute.cli", *words], check=True, stderr=subprocess.DEVNULL)
+    client = TestClient(create_app(AppSettings(atlas=tmp_path)))
     classifier = plain.get_submodule("classifier")
     assert isinstance(classifier, nn.Linear)
     matrix = classifier.weight.detach().numpy()
