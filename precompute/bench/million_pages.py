@@ -18,7 +18,7 @@ from typing import Any
 
 from precompute.bench.page_kinds import MODEL, page_kinds, plain_kinds, write_people
 from precompute.bench.server import Measured, measuring
-from precompute.bench.synthetic_atlas import make_synthetic_atlas
+from precompute.bench.synthetic_atlas import grow_atlas, make_synthetic_atlas
 
 NUM_EACH = 24
 NUM_WARM = 4
@@ -33,7 +33,7 @@ def measure_million() -> tuple[dict[str, float], dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "usual", Path(folder) / "million"
         make_synthetic_atlas(small)
-        make_synthetic_atlas(large, num_copies=MILLION)
+        grow_atlas(small, large, MILLION)
         return compare_pages(small, large)
 
 
