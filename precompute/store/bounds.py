@@ -101,8 +101,8 @@ class Bounds:
             order = np.argpartition(-bounds[blocks], size) if size < len(blocks) else np.arange(len(blocks))
             rows = self._rows(blocks[order[:size]])
             rows = rows[self.units[rows] @ weights + base >= least]
-            places = np.concatenate([places, self.places[rows]])
-            scores = np.concatenate([scores, score(self.places[rows].astype(np.int64))])
+            found = self.places[rows].astype(np.int64)
+            places, scores = np.concatenate([places, found]), np.concatenate([scores, score(found)])
             if len(scores) >= count:
                 least = np.partition(scores, len(scores) - count)[len(scores) - count]
                 places, scores = places[scores >= least], scores[scores >= least]
