@@ -328,8 +328,16 @@ def methods(path: str) -> str:
 
 def with_query(path: str, query: Mapping[str, object]) -> str:
     """Return an address with the query parameters that are not None."""
+    if not query:
+        return path
     given = {key: value for key, value in query.items() if value is not None}
     return f"{path}?{urlencode(given, safe=':;,/', quote_via=quote)}" if given else path
+
+
+def with_more(address: str, **query: object) -> str:
+    """Return an address with further query parameters behind those that it has."""
+    more = with_query("", query)
+    return f"{address}&{more[1:]}" if more and "?" in address else address + more
 
 
 @lru_cache(maxsize=4096)

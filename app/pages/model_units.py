@@ -114,12 +114,12 @@ def _layer_shares(visit: Visit, rows: NDArray[np.int64], numbers: NDArray[np.int
     """Return the layers with most of the units that pass, in the order of execution."""
     most = np.sort(np.argsort(-numbers, kind="stable")[:MAX_LAYERS])
     kept = {key: value for key, value in visit.query.values.items() if key not in ("after", "layer")}
+    address = urls.units(visit.catalog.model.id, **kept)
     shares: list[LayerShare] = []
     for row, number in zip(rows[most].tolist(), numbers[most].tolist(), strict=True):
         layer = visit.catalog.by_row.get(row)
         if number and layer is not None:
-            link = urls.units(visit.catalog.model.id, **(kept | {"layer": layer.name}))
-            shares.append(LayerShare(layer=layer.name, num_units=number, link=link))
+            shares.append(LayerShare(layer=layer.name, num_units=number, link=urls.with_more(address, layer=layer.name)))
     return shares
 
 

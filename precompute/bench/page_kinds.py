@@ -74,7 +74,8 @@ class _Drawn:
         self._num_each = num_each
         self._random = random.Random(0)
         model = read(f"/api/v1/models/{MODEL}")
-        self._layers = [layer for layer in model["layers"] if not layer["name"].startswith(COPY)]
+        # The last layer feeds something only where another copy follows.
+        self._layers = [layer for layer in model["layers"] if not layer["name"].startswith(COPY)][:-1]
         self._num_images: int = model["num_images"]
         self._units = f"/models/{MODEL}/units"
 
@@ -179,7 +180,7 @@ class _Drawn:
         return {
             "search": ["/search"],
             "search_number": self._each(lambda place: f"/search?q={place % 8}&limit={20 + place}"),
-            "search_layers": [f"/search?q={q}&limit=20" for q in ("conv", "conv_dw", "c", "co", "pw", "conv_pw")],
+            "search_layers": [f"/search?q={q}&limit=10" for q in ("conv", "conv_dw", "c", "co", "pw", "conv_pw")],
             "search_layer_number": self._each(lambda place: f"/search?q=conv+{place % 8}&limit={10 + place % 8}"),
             "search_images": self._each(lambda place: f"/search?q=label+{place}"),
             "search_many": [f"/search?q={q}&limit=20" for q in ("l", "label", "1", "10", "p", "png")],

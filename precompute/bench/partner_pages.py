@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.bench.server import Client, percentiles, serving
-from precompute.bench.synthetic_atlas import make_synthetic_atlas
+from precompute.bench.synthetic_atlas import grow_atlas, make_synthetic_atlas
 
 NUM_UNITS = 200
 NUM_WARM = 20
@@ -37,7 +37,7 @@ def measure_pages(*, with_million: bool) -> tuple[dict[str, float], dict[str, An
         make_synthetic_atlas(atlases["21,008 units"])
         if with_million:
             atlases["1,008,384 units"] = Path(folder) / "million"
-            make_synthetic_atlas(atlases["1,008,384 units"], num_copies=MILLION)
+            grow_atlas(atlases["21,008 units"], atlases["1,008,384 units"], MILLION)
         return compare(atlases)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -94,7 +95,6 @@ def make_synthetic_atlas(folder: Path, images: Path | None = None, *, num_copies
     pictures = [writer.put_blob(_webp(stimuli[int(place)] if images else picture(generator, 128))) for place in range(300)]
     _write_links(writer, layers, generator)
     _write_responses(writer, layers, generator)
-    bridge = writer.put_blob(_array(generator, (layers[0][1], layers[-1][1], 1, 1)))
     writer.close()
     connection = sqlite3.connect(folder / "atlas.db")
     for number, layer in enumerate(layers, start=1):
@@ -102,7 +102,28 @@ def make_synthetic_atlas(folder: Path, images: Path | None = None, *, num_copies
     connection.execute("UPDATE meta SET value = '7' WHERE key = 'revision'")
     connection.commit()
     connection.close()
+    return _finish(folder, num_copies)
+
+
+def grow_atlas(source: Path, folder: Path, num_copies: int) -> int:
+    """Write an atlas of several copies of the network of another, and return how many units it has.
+
+    Args:
+        source: Made by `make_synthetic_atlas`, with one copy.
+        folder: Where; must not exist.
+        num_copies: How many networks come one after the other.
+    """
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("cache", "user.db*", "build.lock"))
+    return _finish(folder, num_copies)
+
+
+def _finish(folder: Path, num_copies: int) -> int:
+    """Chain copies of the network, count them, and return how many units there are."""
+    layers = plan_layers()
     if num_copies > 1:
+        writer = AtlasWriter(folder)
+        bridge = writer.put_blob(_array(np.random.default_rng(num_copies), (layers[0][1], layers[-1][1], 1, 1)))
+        writer.close()
         _copy(folder, len(layers), num_copies, bridge)
     connection = sqlite3.connect(folder / "atlas.db")
     connection.execute("ANALYZE")

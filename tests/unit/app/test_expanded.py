@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.contexts import PartnersPage
+from app.pages import weights
 from app.words.formats import far_layers
 
 BASE = "/api/v1/models/tiny_a"
@@ -142,3 +143,24 @@ def test_layer_on_the_other_side_is_said_to_be_there(client: TestClient) -> None
     answer = client.get(f"{BASE}/blocks.0.pw/2/weights?direction=inputs&layer=head.fc")
     assert answer.status_code == 404
     assert "no weights lead from there; it is on the other side: direction=outputs" in answer.json()["detail"]
+
+
+def test_nearest_layers_are_offered_and_the_one_asked_for(
+    client: TestClient, ends: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ends
+    everything = {
+        (name, direction): client.get(f"{BASE}/{name}/1/weights?direction={direction}&limit=77").json()["reach"]
+        for name, direction in ((target, "inputs"), (source, "outputs"))
+    }
+    assert all(len(reach) > 2 for reach in everything.values())
+    monkeypatch.setattr(weights, "MAX_OFFERED", 1)
+    before, after = everything[target, "inputs"], everything[source, "outputs"]
+    asked = client.get(f"{BASE}/{target}/1/weights?direction=inputs&limit=78").json()["reach"]
+    assert asked == before[-1:]
+    assert client.get(f"{BASE}/{source}/1/weights?direction=outputs&limit=78").json()["reach"] == after[:1]
+    far = client.get(f"{BASE}/{target}/1/weights?direction=inputs&layer={before[0]}&limit=78").json()
+    assert (far["reach"], far["is_expanded"]) == ([before[0], before[-1]], True)
+    far = client.get(f"{BASE}/{source}/1/weights?direction=outputs&layer={after[-1]}&limit=78").json()
+    assert far["reach"] == [after[0], after[-1]]
+    assert client.get(f"{BASE}/{target}/1/weights?direction=inputs&layer={target}&limit=78").status_code == 404

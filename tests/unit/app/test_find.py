@@ -316,3 +316,14 @@ def test_planted_units_are_found_and_permuted_ones_are_not(seed: int) -> None:
     permuted_best, _, permuted_order = planted(seed, is_permuted=True)
     assert len(set(permuted_order) & set(range(9))) < 4
     assert permuted_best < 0.7 * best
+
+
+@pytest.mark.parametrize("query", ["", "?min.std=0.4&sort=max", "?layer=blocks.*&status=ok&after="])
+def test_each_layer_of_a_list_leads_to_its_units_of_the_same_list(client: TestClient, query: str) -> None:
+    page = client.get(f"/api/v1/models/tiny_a/units{query}").json()
+    assert page["num_layers_found"] == len(page["layers"]) > 1
+    assert sum(layer["num_units"] for layer in page["layers"]) == page["total"]
+    for layer in page["layers"]:
+        own = client.get(f"/api/v1{layer['link']}").json()
+        assert own["total"] == layer["num_units"] > 0
+        assert {item["layer"] for item in own["items"]} == {layer["layer"]}

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.drawing import strips
+from app.pages import compare
 from app.pictures.heat import SHRINK, colours, window_of_map
 from precompute.store.reader import AtlasReader
 from precompute.store.responses import example_maps, label_rows, profile_of, similar_units
@@ -213,3 +214,16 @@ def test_what_cannot_be_compared_is_said(client: TestClient, query: str, words: 
     answer = client.get(f"/api/v1/compare?{query}")
     assert answer.status_code in (400, 404)
     assert words in answer.json()["detail"]
+
+
+def test_first_layers_are_offered_where_there_are_very_many(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = twin(client, "/compare")
+    assert {model: len(names) for model, names in whole["layers"].items()} == {"tiny_a": 4, "tiny_b": 4}
+    assert whole["num_layers"] == 8
+    monkeypatch.setattr(compare, "MAX_OFFERED", 5)
+    few = twin(client, "/compare?limit=119")
+    assert few["layers"] == {"tiny_a": whole["layers"]["tiny_a"][:2], "tiny_b": whole["layers"]["tiny_b"][:3]}
+    page = client.get("/compare?left=tiny_a/stem&right=tiny_b/head.fc&limit=119").text
+    assert '<input name="right" list="offered" value="tiny_b/head.fc"' in page
+    assert '<option value="tiny_b/blocks.0.pw">' in page
+    assert "head.fc" not in page[page.index("<datalist") : page.index("</datalist")]

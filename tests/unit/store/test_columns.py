@@ -11,7 +11,7 @@ from precompute.store import columns as columns_module
 from precompute.store.columns import ColumnFilter, UnitColumns, facet_counts, metric_bins, unit_columns
 from precompute.store.counting import bins_of
 from precompute.store.likeness import first_places
-from precompute.store.listing import UnitFilter, count_statuses, count_units, list_units
+from precompute.store.listing import UnitFilter, count_statuses, count_units, list_metrics, list_units, metric_names
 from precompute.store.reader import AtlasReader
 
 
@@ -87,6 +87,19 @@ def test_counts_are_those_of_the_rows(reader: AtlasReader, columns: UnitColumns)
         assert sum(found.bins.counts) == found.num_units == np.isfinite(values).sum()
         assert found.bins.edges[0] == np.nanmin(values)
         assert found.bins.edges[-1] == np.nanmax(values)
+
+
+def test_metrics_are_named_without_reading_their_values(reader: AtlasReader) -> None:
+    layers = list(reader.catalog("tiny_a", reader.revision()).layers.values())
+    everything: set[str] = set()
+    for layer in layers:
+        known = set(list_metrics(reader, layer))
+        assert metric_names(reader, [layer]) == known
+        assert metric_names(reader, [layer], ["max", "sparsity", "nothing"]) == known & {"max", "sparsity"}
+        everything |= known
+    assert metric_names(reader, layers) == everything
+    assert {found.metric for found in metric_bins(reader, "tiny_a", None)} == everything
+    assert len(everything) > 6
 
 
 def test_filters_combine(columns: UnitColumns) -> None:
