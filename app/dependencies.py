@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.query import Query
+from app import urls
+from app.query import Query, decode_cursor, encode_cursor
 from app.settings import AppSettings
 from precompute.errors import AtlasError, UnknownName
 from precompute.store.annotations import Annotations
@@ -140,6 +141,25 @@ class Visit:
     def prefer(self, page: str) -> str:
         """Return the address of a page, or of its twin where the twin was asked for."""
         return f"/api/v1{page}" if self.is_api else page
+
+    def first_place(self, scope: Mapping[str, object]) -> int:
+        """Return the place in a list, from 0, at which the cursor that was given begins.
+
+        Args:
+            scope: What tells this list from others, so that a cursor of one is refused by another.
+
+        Raises:
+            UsageError: It is no cursor of this list.
+        """
+        place = decode_cursor(scope, self.query.text("after"), (int,))
+        return 0 if place is None else max(0, int(place[0]))
+
+    def following(self, scope: Mapping[str, object], stop: int, total: int) -> str | None:
+        """Return the address of what comes after place `stop` of a list with so many places, or None where nothing does."""
+        if stop >= total:
+            return None
+        values = self.query.values | {"after": encode_cursor(scope, [stop])}
+        return self.prefer(urls.with_query(self.address, values))
 
 
 def check_unit(layer: LayerRecord, text: str) -> int:

@@ -30,7 +30,7 @@ from app.parts.summaries import (
     samples_of,
     stages_of,
 )
-from app.query import Parameter, decode_cursor, encode_cursor
+from app.query import Parameter
 from app.twins import Page
 from precompute.store.reader import AtlasReader
 from precompute.store.records import Catalog, CoverageRecord, LayerRecord, ModelRecord
@@ -131,13 +131,8 @@ def _shown_layers(visit: Visit) -> tuple[list[LayerRecord], int, str | None]:
     usual = MAX_WHOLE if len(everything) <= MAX_WHOLE else LAYERS_AT_ONCE
     limit = visit.query.integer("limit", usual, 1, MAX_LAYERS)
     scope = {"layers of": model_id}
-    place = decode_cursor(scope, visit.query.text("after"), (int,))
-    start = 0 if place is None else max(0, int(place[0]))
-    following = None
-    if start + limit < len(everything):
-        values = visit.query.values | {"after": encode_cursor(scope, [start + limit])}
-        following = visit.prefer(urls.model(model_id, **values))
-    return list(islice(everything, start, start + limit)), start, following
+    start = visit.first_place(scope)
+    return list(islice(everything, start, start + limit)), start, visit.following(scope, start + limit, len(everything))
 
 
 def _layers(visit: Visit, layers: Sequence[LayerRecord], coverage: Sequence[CoverageRecord]) -> list[LayerOnModel]:

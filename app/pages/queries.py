@@ -24,7 +24,7 @@ from app.dependencies import Visit, check_unit
 from app.explorer.query import NONE, write_unit
 from app.parts.summaries import page_links
 from app.pictures.thumbs import thumbnails
-from app.query import Parameter, decode_cursor, encode_cursor
+from app.query import Parameter
 from app.twins import Page
 from app.words.formats import MAX_OFFERED
 from precompute.circuits.graph import UnitKey
@@ -276,12 +276,8 @@ def _refs(visit: Visit, keys: Iterable[UnitKey]) -> dict[UnitKey, UnitRef]:
 def _place(visit: Visit, scope: Mapping[str, object], total: int) -> tuple[int, int, str | None]:
     """Return the first place, the number of places, and the address of what comes after."""
     limit = visit.query.integer("limit", DEFAULT_LIMIT, 1, 200)
-    place = decode_cursor(scope, visit.query.text("after"), (int,))
-    start = 0 if place is None else max(0, int(place[0]))
-    if start + limit >= total:
-        return start, limit, None
-    values = visit.query.values | {"after": encode_cursor(scope, [start + limit])}
-    return start, limit, visit.prefer(urls.with_query(visit.address, values))
+    start = visit.first_place(scope)
+    return start, limit, visit.following(scope, start + limit, total)
 
 
 def _links(visit: Visit, **others: str) -> Links:

@@ -13,7 +13,7 @@ from app.dependencies import Visit
 from app.parts.annotations import address_of
 from app.parts.summaries import page_links
 from app.pictures.thumbs import address
-from app.query import Parameter, decode_cursor, encode_cursor
+from app.query import Parameter
 from app.twins import Page
 from app.words.formats import plural
 from precompute.annotations.document import Subject
@@ -58,18 +58,13 @@ def build_search(visit: Visit) -> SearchPage:
     catalogs = [visit.reader.catalog(model.id, visit.revision) for model in visit.reader.models()]
     hits = _best(_hits(visit, catalogs, q)) if q else []
     scope = {"q": q}
-    place = decode_cursor(scope, visit.query.text("after"), (int,))
-    start = 0 if place is None else max(0, int(place[0]))
-    following = None
-    if start + limit < len(hits):
-        values = visit.query.values | {"after": encode_cursor(scope, [start + limit])}
-        following = visit.prefer(urls.search(**values))
+    start = visit.first_place(scope)
     return SearchPage(
         q=q,
         items=_pictured(visit, catalogs, hits[start : start + limit]),
         total=len(hits),
         is_cut=len(hits) >= MAX_PER_KIND,
-        next=following,
+        next=visit.following(scope, start + limit, len(hits)),
         suggestions=[] if hits or not q else _suggestions(catalogs, q),
         has_index=has_index(visit.reader),
         links=page_links(urls.search(q=q or None), example=urls.search_example()),

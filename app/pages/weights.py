@@ -20,7 +20,7 @@ from app.parts.partners import listed_partners_of
 from app.parts.routes import MAX_ROUTES, read_route
 from app.parts.summaries import coverage_of, stages_of
 from app.pictures.thumbs import layer_thumbnails
-from app.query import Parameter, decode_cursor, encode_cursor
+from app.query import Parameter
 from app.twins import Page
 from app.words.formats import MAX_OFFERED
 from precompute.circuits.graph import Way
@@ -112,13 +112,8 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
     together = _together(visit, direction, [partner_layer] if partner_layer else neighbours, route if is_expanded else None)
     partners, scope = _listed(visit, everyone, together, partner_layer)
     scope |= {"direction": direction, "route": urls.route_text(route)}
-    place = decode_cursor(scope, query.text("after"), (int,))
-    start = 0 if place is None else max(0, int(place[0]))
+    start = visit.first_place(scope)
     items = _items(visit, direction, partners.take(slice(start, start + limit)).rows(), start + 1, together, route)
-    following = None
-    if start + limit < len(partners):
-        values = query.values | {"after": encode_cursor(scope, [start + limit])}
-        following = visit.prefer(urls.weights(layer.model_id, layer.name, unit, **values))
     is_one_scale = together is not None and query.choice("view", "table") == "kernels"
     return PartnersPage(
         model=visit.catalog.model.id,
@@ -127,7 +122,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         direction=direction,
         items=items,
         total=len(partners),
-        next=following,
+        next=visit.following(scope, start + limit, len(partners)),
         query=query.values,
         layers=neighbours,
         reach=reach,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from precompute.bench.server import free_port, wait_for
+from precompute.bench.server import free_port, running
 from precompute.errors import AtlasError
 from precompute.store.engine import database_path
 
@@ -65,7 +65,7 @@ def datasette(atlas: Path) -> Generator[int | None]:
         return
     port = free_port()
     words = [sys.executable, "-m", "datasette", "serve", "-i", str(database_path(atlas).resolve()), "-p", str(port)]
-    with _running(words, port):
+    with running(words, port):
         yield port
 
 
@@ -82,7 +82,7 @@ def nginx(atlas: Path) -> Generator[int | None]:
         configuration.write_text(_NGINX.format(folder=folder, port=port, blobs=(atlas / "blobs").resolve()))
         # Where root starts it, its workers are another user, who must reach the files.
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
-        with _running([program, "-c", str(configuration), "-e", f"{folder}/error.log", *user], port):
+        with running([program, "-c", str(configuration), "-e", f"{folder}/error.log", *user], port):
             yield port
 
 
@@ -90,19 +90,8 @@ def nginx(atlas: Path) -> Generator[int | None]:
 def bare_route() -> Generator[int]:
     """Serve a route that reads nothing, and yield the port."""
     port = free_port()
-    with _running([sys.executable, "-c", _BARE, str(port)], port):
+    with running([sys.executable, "-c", _BARE, str(port)], port):
         yield port
-
-
-@contextmanager
-def _running(words: Sequence[str], port: int) -> Generator[None]:
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
-    try:
-        wait_for(port)
-        yield
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def ask(port: int, addresses: Sequence[str], num_connections: int, seconds: float) -> dict[str, Any]:

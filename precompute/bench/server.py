@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,13 +130,9 @@ def measuring(atlas: Path) -> Generator[Measured]:
     """Serve an atlas without keeping answers, and yield what measures the work of the server."""
     port = free_port()
     words = [sys.executable, "-c", _UNKEPT, str(atlas), str(port)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own words
-    try:
-        yield Measured(Client(wait_for(port)), server.pid)
-    finally:
-        server.terminate()
-        server.wait()
+    # Threads that wait for each other in a loop would take processor time, too.
+    with running(words, port, {"OPENBLAS_NUM_THREADS": "1"}) as process_id:
+        yield Measured(Client(wait_for(port)), process_id)
 
 
 @contextmanager
@@ -151,10 +147,27 @@ def serving_on(atlas: Path) -> Generator[int]:
     """Serve an atlas as `unitscope serve` does, and yield the port."""
     port = free_port()
     words = [sys.executable, "-m", "precompute.cli", "serve", "--atlas", str(atlas), "--port", str(port)]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603 - our own words
+    with running(words, port):
+        yield port
+
+
+@contextmanager
+def running(words: Sequence[str], port: int, variables: Mapping[str, str] | None = None) -> Generator[int]:
+    """Run a server until nobody needs it, and yield its process id once it listens.
+
+    Args:
+        words: Its command.
+        port: Where it will listen.
+        variables: Of its environment, beside those of this process.
+
+    Raises:
+        OSError: It does not listen after half a minute.
+    """
+    environment = {**os.environ, **(variables or {})}
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603 - our own words
     try:
         wait_for(port).close()
-        yield port
+        yield server.pid
     finally:
         server.terminate()
         server.wait()
