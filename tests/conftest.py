@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.writers import TOKEN
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -153,6 +155,16 @@ def writable_atlas(tmp_path_factory: pytest.TempPathFactory, fixture_atlas: Path
 def atlas(tmp_path: Path, fixture_atlas: Path) -> Path:
     """Return a copy of the small atlas that a test may write to."""
     return copy_atlas(fixture_atlas, tmp_path / "atlas")
+
+
+@pytest.fixture
+def writer(atlas: Path) -> Iterator[TestClient]:
+    """Return a client of a server where who knows the token may write."""
+    from app.main import create_app
+    from app.settings import AppSettings
+
+    with TestClient(create_app(AppSettings(atlas, write_token=TOKEN)), follow_redirects=False) as found:
+        yield found
 
 
 # Not for the whole session: while Playwright runs, no other test can run an event loop of its own.

@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 from precompute.circuits.circuit import parse_circuit
 from tests.browser.visitor import Visitor, serve
 from tests.waist_atlas import make_waist_atlas
+from tests.writers import TOKEN
 
 pytestmark = pytest.mark.browser
 UNIT = "/models/waist/c.pw/3"
-TOKEN = "a-token-of-the-tests-only"
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.browser.visitor import node, serve
+from tests.writers import TOKEN
 
 pytestmark = pytest.mark.firefox
-TOKEN = "a-token-of-the-tests-only"
 JOURNEYS = ["find", "see", "compare", "share", "say"]
 
 

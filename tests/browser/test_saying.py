@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.visitor import Visitor, serve
+from tests.writers import TOKEN
 
 pytestmark = pytest.mark.browser
-TOKEN = "a-token-of-the-tests-only"
 UNIT = "/models/tiny_a/stem/5"
 
 

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visitor import PHONE, WAYS, Hand, Visitor, Way, serve
+from tests.writers import TOKEN
 
 pytestmark = pytest.mark.browser
-TOKEN = "a-token-of-the-tests-only"
 LAYER = "/models/tiny_a/blocks.0.pw"
 UNIT = f"{LAYER}/7"
 Journey = Callable[[Page, Hand, bool], None]

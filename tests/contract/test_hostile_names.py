@@ -19,6 +19,7 @@ from app.main import create_app
 from app.settings import AppSettings
 from app.words.markdown import REL
 from tests.contract.test_pages import ADDRESSES
+from tests.writers import TOKEN
 
 SCRIPT = '"\'><script>alert("name")</script><img src=x onerror=alert(1)>'
 # Each row its own, since keys are unique.
@@ -46,7 +47,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, fixture_atlas: Path) -> It
             connection.execute(change, (SCRIPT,))
         connection.execute("UPDATE model SET labels = ?", (json.dumps([SCRIPT] * 12),))
         connection.commit()
-    with TestClient(create_app(AppSettings(folder, write_token="a-token-of-the-tests-only")), follow_redirects=False) as found:
+    with TestClient(create_app(AppSettings(folder, write_token=TOKEN)), follow_redirects=False) as found:
         yield found
 
 

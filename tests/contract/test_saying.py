@@ -6,7 +6,6 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,12 @@ from app.settings import AppSettings
 from precompute.annotations.document import MAX_BYTES
 from precompute.store.annotations import Annotations
 from tests.fixture_annotations import GONE_ID, LABEL_ID, LIST_ID, NOTE_ID, SCRIPT
+from tests.writers import BEARER, TOKEN, problem
 
-TOKEN = "a-token-of-the-tests-only"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
 UNIT = "/models/tiny_a/stem/5"
 ABOUT: dict[str, Any] = {"model": "tiny_a", "layer": "stem", "unit": 5}
 LABEL: dict[str, Any] = {"kind": "label", "about": ABOUT, "text": "curve detector", "author": "A. Reader"}
 API = "/api/v1/annotations"
-
-
-@pytest.fixture
-def writer(atlas: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(AppSettings(atlas, write_token=TOKEN)), follow_redirects=False) as found:
-        yield found
-
-
-def problem(answer: Any, status: int) -> str:
-    assert answer.status_code == status, answer.text[:300]
-    assert answer.headers["content-type"] == "application/problem+json"
-    return answer.json()["detail"]
 
 
 def save(writer: TestClient, **fields: Any) -> dict[str, Any]:

@@ -16,10 +16,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.main import create_app
-from app.pages import PAGES
 from app.server import create_app_from_environment
 from app.settings import AppSettings
-from app.writing.short_links import check_address
 from precompute.circuits.circuit import MAX_BYTES, parse_stored
 from precompute.errors import UsageError
 from precompute.store.annotations import Annotations
@@ -27,9 +25,8 @@ from precompute.store.user_db import UserDb
 from precompute.write_token import make_token_file, read_token
 from tests.fixture_annotations import LABEL_ID, LIST_ID
 from tests.fixture_circuits import DOCUMENT, SCRIPT
+from tests.writers import BEARER, TOKEN, problem
 
-TOKEN = "a-token-of-the-tests-only"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HOSTILE = "hostile-23456789"
 STAR = {"kind": "star", "about": {"model": "tiny_a", "layer": "stem", "unit": 1}}
 WRITES = [
@@ -48,19 +45,6 @@ FORMS = (
     f"/annotations/{LABEL_ID}",
     f"/lists/{LIST_ID}",
 )
-
-
-@pytest.fixture
-def writer(atlas: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(AppSettings(atlas, write_token=TOKEN)), follow_redirects=False) as found:
-        yield found
-
-
-def problem(answer: Any, status: int) -> str:
-    assert answer.status_code == status, answer.text[:300]
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert set(answer.json()) == {"type", "title", "status", "detail", "instance"}
-    return answer.json()["detail"]
 
 
 def snapshot(atlas: Path) -> list[Any]:
@@ -383,81 +367,6 @@ def test_forged_form_answers_400(writer: TestClient, kind: str, body: bytes) -> 
         assert answer.status_code == 400, address
 
 
-# -- short links -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/",
-        "/docs",
-        "/circuits/hostile-23456789",
-        "/models/tiny_a/blocks.0.pw/7/weights?open=blocks.0.dw/7,stem/3&top=3",
-        "/models/tiny_a/stem?sort=max&min.max=1",
-        "/search?q=%3Cscript%3E%20%26%20x",
-    ],
-)
-def test_short_link_leads_to_its_page(writer: TestClient, address: str) -> None:
-    made = writer.post("/api/v1/views", json={"address": address}, headers=BEARER)
-    assert made.status_code == 201
-    assert set(made.json()) == {"id", "url"}
-    led = writer.get(made.json()["url"])
-    assert led.status_code == 302
-    assert led.headers["location"] == address
-    assert writer.get(address).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "docs",
-        "//evil.example",
-        "//evil.example/docs",
-        "/\\evil.example",
-        "/docs/../..//evil.example",
-        "https://evil.example/docs",
-        "javascript:alert(1)",
-        "/models/..",
-        "/models/%2e%2e",
-        "/models/a%2f..%2f..%2fb",
-        "/models/a%0d%0aSet-Cookie:x",
-        "/docs\r\nSet-Cookie: x",
-        "/docs?colour=red",
-        "/v/abcdefghij",
-        "/api/v1/models",
-        "/media/x.png",
-        "/fragments/models/tiny_a/progress",
-        "/static/x/app.css",
-        "/search?q=%ff",
-        "/search?q=" + "a" * 40_000,
-        " /docs",
-        "/docs\t",
-        "/models/\ud800",
-    ],
-    ids=lambda address: repr(address[:30]),
-)
-def test_short_link_leads_nowhere_else(writer: TestClient, address: str) -> None:
-    body = json.dumps({"address": address}).encode()
-    answer = writer.post("/api/v1/views", content=body, headers=BEARER | {"Content-Type": "application/json"})
-    problem(answer, 400)
-
-
-def test_stored_address_is_checked_again(writer: TestClient, atlas: Path) -> None:
-    forged = UserDb(atlas).save_view("//evil.example/")
-    answer = writer.get(f"/v/{forged}")
-    assert answer.status_code == 400
-    assert "location" not in answer.headers
-    assert writer.get("/v/nosuchlink").status_code == 404
-
-
-def test_long_state_has_a_short_link_that_works(writer: TestClient) -> None:
-    listed = "/models/tiny_a/stem?" + "&".join(f"min.m{number}=0.5" for number in range(1500))
-    made = writer.post("/api/v1/views", json={"address": listed}, headers=BEARER).json()
-    assert writer.get(made["url"]).headers["location"] == listed
-    assert len(made["url"]) <= 16
-
-
 # -- the file, the token, the build ------------------------------------------------------------------------------------
 
 
@@ -518,9 +427,3 @@ def test_other_methods_are_named_in_allow(client: TestClient) -> None:
     ):
         answer = client.request("PATCH", path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
-
-
-def test_pages_that_short_links_lead_to_are_all_there() -> None:
-    for page in PAGES:
-        if not page.is_fragment and "{" not in page.path:
-            assert check_address(PAGES, page.path) == page.path

@@ -19,10 +19,10 @@ from precompute.store.circuits import admit, edge_numbers
 from precompute.store.reader import AtlasReader
 from precompute.store.user_db import UserDb
 from tests.waist_atlas import make_waist_atlas
+from tests.writers import TOKEN
 
 ADDRESS = "/models/waist/c.pw/3/weights"
 STATES = ["", "?bypass=1&top=4", "?bypass=depthwise&inputs=c.pw/3,b.pwl/2", "?bypass=1&between=1&pin=b.pwl/2&sign=-"]
-TOKEN = "a-token-of-the-tests-only"
 
 
 @pytest.fixture(scope="module")
