@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.drip import drip
 from tests.browser.visitor import node, serve
 from tests.wide_atlas import make_wide_atlas
 
@@ -155,10 +156,17 @@ def test_wide_layer_scrolls_smoothly(browser: Browser, wide: str) -> None:
     assert with_pictures < 5 * without, f"{with_pictures / without:.1f} times the work"
 
 
+@pytest.fixture(scope="module")
+def dripping(address: str) -> Iterator[str]:
+    """Return the address of a server whose pages come in pieces."""
+    with drip(address) as found:
+        yield found
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("path", ["/", "/models/tiny_b", LAYER, UNIT, f"{UNIT}/weights", "/stimuli/4"])
-def test_nothing_moves_while_a_page_comes(browser: Browser, address: str, path: str, width: int) -> None:
-    context = browser.new_context(base_url=address, viewport={"width": width, "height": 900})
+def test_nothing_moves_while_a_page_comes(browser: Browser, dripping: str, path: str, width: int) -> None:
+    context = browser.new_context(base_url=dripping, viewport={"width": width, "height": 900})
     page = context.new_page()
     page.goto(path)
     page.wait_for_timeout(700)
