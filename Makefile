@@ -11,8 +11,11 @@ ATLAS ?= atlas
 PORT ?= 8000
 # Installed first and by exact version, so that pip does not look for a newer one: torch is the largest part by far.
 TORCH ?= torch==2.14.1 torchvision==0.29.1
-# Arguments for the tests, for example `make test PYTEST_ARGS="-k stimuli"`.
+# Arguments for the tests, for example `make test PYTEST_ARGS="-k stimuli"`; with `-n 0` one after the other, in one process.
 PYTEST_ARGS ?=
+# A file of tests at a time on each core, in the order of the files: the longest come early, and one that is alone at the end
+# would keep the others waiting. Each of them computes on one thread, so that they do not fight over the cores.
+PARALLEL := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 # Twice quiet: errors still show.
@@ -33,7 +36,7 @@ demo: $(VENV)/.demo static/vendor/.installed ## Build an atlas of the embedded d
 
 test: $(VENV)/.dev node_modules/.dev ## Run all tests, slow and browser ones too (PYTEST_ARGS)
 	@echo "==> Tests"
-	@$(BIN)/python -m pytest --run-slow --run-browser $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --run-slow --run-browser $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev static/vendor/.installed ## Check formatting, style, types and import contracts
 	$(call stage,Formatting,$(BIN)/ruff format --check .)
