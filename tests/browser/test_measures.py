@@ -21,6 +21,7 @@ LAYER = "/models/tiny_b/blocks.0.pw"
 UNIT = f"{LAYER}/7"
 MEASURED = {"home": "/", "model": "/models/tiny_b", "layer": LAYER, "unit": UNIT, "weights": f"{UNIT}/weights"}
 MAX_TRIES = 3
+LEAST_SCORE = 0.95
 # What a page may cost whatever the machine: the audits of Lighthouse that do not depend on its speed.
 STRICT = ("errors-in-console", "image-size-responsive", "unsized-images", "viewport", "uses-text-compression", "is-on-https")
 LATENCY_MS, MEGABIT_PER_SECOND = 40, 10  # Lighthouse's own throttling of wide screens
@@ -58,15 +59,17 @@ def lighthouse(address: str, chromium: str, repository: Path, report: Path) -> d
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_lighthouse(address: str, chromium: str, repository: Path, tmp_path: Path, name: str) -> None:
-    # Its score of speed is that of the machine at that moment, and no test: what it is made of stands below as bytes and counts.
-    report = lighthouse(f"{address}{MEASURED[name]}", chromium, repository, tmp_path / "report.json")
-    scores = {key: category["score"] for key, category in report["categories"].items()}
+    for _ in range(MAX_TRIES):
+        report = lighthouse(f"{address}{MEASURED[name]}", chromium, repository, tmp_path / "report.json")
+        scores = {key: category["score"] for key, category in report["categories"].items()}
+        # Speed is also that of the machine at that moment, on which other tests run: pages have 100 of 100 where none do.
+        if scores["performance"] >= LEAST_SCORE:
+            break
     audits = report["audits"]
     failed = {key: audit.get("displayValue") for key, audit in audits.items() if key in STRICT and audit["score"] == 0}
     assert failed == {}
     assert audits["cumulative-layout-shift"]["numericValue"] <= 0.02
-    assert scores["accessibility"] >= 0.95, [key for key, audit in audits.items() if audit["score"] == 0]
-    assert scores["best-practices"] >= 0.95, [key for key, audit in audits.items() if audit["score"] == 0]
+    assert min(scores.values()) >= LEAST_SCORE, (scores, [key for key, audit in audits.items() if audit["score"] == 0])
 
 
 def weigh(page: Page, path: str) -> tuple[int, int, int]:
