@@ -134,6 +134,37 @@ def test_grid_is_one_stop_and_arrows_walk_through_it(browser: Browser, address: 
     visitor.finish(address)
 
 
+COVERED = """() => {
+  const one = document.activeElement;
+  if (one === document.body) return "";
+  const box = one.getBoundingClientRect();
+  const places = [0.5, 0.2, 0.8].flatMap((x) => [0.5, 0.2, 0.8].map((y) => [box.x + x * box.width, box.y + y * box.height]));
+  const isSeen = ([x, y]) => {
+    const top = document.elementFromPoint(x, y);
+    return top !== null && [one, ...(one.labels ?? [])].some((part) => part.contains(top));
+  };
+  return places.some(isSeen) ? "" : one.outerHTML.slice(0, 200);
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", [MODEL, f"{LAYER}?choose=none", f"{MODEL}/units?choose=none", UNIT, f"{UNIT}/weights"])
+def test_what_has_the_focus_is_never_covered(browser: Browser, address: str, path: str, width: int) -> None:
+    """Bars that stay at an edge of the window lie over what is below them: success criterion 2.4.11 of WCAG 2.2."""
+    visitor = Visitor(browser, address, scripts=True, width=width)
+    visitor.page.goto(path)
+    if "choose" in path:
+        visitor.page.locator(".choice input").first.focus()
+        for _ in range(23):
+            visitor.page.keyboard.press("ArrowRight")
+            assert visitor.page.evaluate(COVERED) == ""
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(60):
+            visitor.page.keyboard.press(key)
+            assert visitor.page.evaluate(COVERED) == ""
+    visitor.finish(address)
+
+
 def test_keys_go_where_the_help_says(browser: Browser, address: str) -> None:
     visitor = Visitor(browser, address, scripts=True)
     page = visitor.page

@@ -1,4 +1,4 @@
-"""Find, see, compare, share and say in Firefox, by mouse and by the keyboard alone.
+"""Find, see, compare, share and say in Firefox, by mouse, by the keyboard alone and by touch.
 
 Playwright drives a Firefox of its own only. The one that people use speaks WebDriver BiDi, and so does Puppeteer, which
 Lighthouse brings: the journeys stand in `firefox.mjs`, and this file starts it and reads what became of them.
@@ -44,7 +44,7 @@ def walked(firefox: str, writable_atlas: Path, repository: Path) -> Walked:
     return Walked(address, found["journeys"], found["problems"], found["requests"])
 
 
-@pytest.mark.parametrize("way", ["mouse", "keyboard"])
+@pytest.mark.parametrize("way", ["mouse", "keyboard", "touch"])
 @pytest.mark.parametrize("journey", JOURNEYS)
 def test_journey_in_firefox(walked: Walked, journey: str, way: str) -> None:
     assert walked.journeys[way][journey] == "ok"
