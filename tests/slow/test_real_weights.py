@@ -24,6 +24,7 @@ from torch import nn
 
 from app.main import create_app
 from app.settings import AppSettings
+from tests.crawl import compare_numbers, walk
 
 pytestmark = pytest.mark.slow
 
@@ -338,3 +339,12 @@ def test_picture_has_the_same_bytes_alone_and_among_others() -> None:
     assert alone[5] == among[5]
     assert pictures([5]) == alone
     assert pictures([5], seed=1)[5] != alone[5]
+
+
+def test_no_link_of_the_real_atlas_is_dead_and_pages_show_the_numbers_of_their_twins(client: TestClient) -> None:
+    walked = walk(client, per_kind=4)
+    assert walked.dead == []
+    assert len(walked.num_asked) > 200
+    num_shown, untold = compare_numbers(client, walked.pages)
+    assert untold == []
+    assert num_shown > 5000
