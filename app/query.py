@@ -120,6 +120,19 @@ class Query:
                 found[name.removeprefix(prefix)] = finite_number(name, value)
         return found
 
+    def bounds(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the smallest and the largest values that `min.NAME` and `max.NAME` let through, by name.
+
+        Raises:
+            UsageError: A value is not a finite number, or a range holds nothing.
+        """
+        minimum, maximum = self.numbers("min."), self.numbers("max.")
+        for name in sorted(minimum.keys() & maximum.keys()):
+            if minimum[name] > maximum[name]:
+                low, high = f"min.{name}={minimum[name]:g}", f"max.{name}={maximum[name]:g}"
+                raise UsageError(f"{low} is above {high}: no number is in that range. Give the smaller one as min.{name}.")
+        return minimum, maximum
+
 
 def finite_number(name: str, value: str) -> float:
     """Return the number that a parameter says.

@@ -69,7 +69,13 @@ class PartnersPage(Context):
         description="Where the weights are composed: whether kernels grew larger than the maps, and were cut to them"
     )
     routes: Routes | None = Field(description="The ways that the paths take, where the weights are composed")
-    num_for_90_percent: int | None = Field(description="So many partners hold 90 % of the squared norm of all in that direction")
+    num_for_90_percent: int | None = Field(
+        description="So many partners hold 90 % of the squared norm of all in that direction, without those in `repeating_layers`"
+    )
+    repeating_layers: list[str] = Field(
+        description="Streams and concatenations among `layers`: their units repeat partners in other layers, and have shares of "
+        "a whole of their own"
+    )
     maximum: Number = Field(
         description="The weight with the full colour: the largest among the items; with `view=kernels`, among all partners"
     )

@@ -238,4 +238,4 @@ class UnitPage(Context):
     layer_summary: LayerSummary
     input_size: list[int]
     stages: list[Stage] = Field(description="How far each technique is on this layer")
-    pending: list[str] = Field(description="Techniques that have not reached this unit yet")
+    pending: list[str] = Field(description="Techniques that are planned for its layer and have not reached this unit yet")

@@ -29,7 +29,7 @@ PARAMETERS = (
     Parameter("max.", "Only units whose METRIC is at most this", kind="number"),
     Parameter("status", "Only units with a visualization of this status", choices=VISUALIZATION_STATUSES),
     Parameter("flag", "Only units with a picture that has this flag"),
-    Parameter("label", "Only units whose label contains this text"),
+    Parameter("label", "Only units whose label, of the model or given by people, contains this text"),
     Parameter("visualization", "Only units with, or without, a visualization", choices=("yes", "no")),
     Parameter("size", "Size of the pictures", choices=("s", "m", "l"), default="m"),
     Parameter(
@@ -117,13 +117,14 @@ def neighbours(visit: Visit) -> dict[str, str | None]:
 def _filter(visit: Visit, metrics: list[str]) -> UnitFilter:
     query = visit.query
     sort = query.text("sort", "index")
-    minimum, maximum = query.numbers("min."), query.numbers("max.")
+    minimum, maximum = query.bounds()
     for name in [sort, *minimum, *maximum]:
         if name not in (*metrics, "index") or (name == "index" and name is not sort):
             raise UsageError(_no_metric(visit.layer, name, metrics))
     order = query.choice("order", "asc" if sort == "index" else "desc")
     visualization = query.choice("visualization")
     query.choice("size")
+    label = query.text("label") or None
     return UnitFilter(
         sort=sort,
         is_descending=order == "desc",
@@ -132,8 +133,15 @@ def _filter(visit: Visit, metrics: list[str]) -> UnitFilter:
         status=query.choice("status"),
         has_visualization=None if visualization is None else visualization == "yes",
         flag=query.text("flag") or None,
-        label=query.text("label") or None,
+        label=label,
+        called=_called(visit, label) if label else frozenset(),
     )
+
+
+def _called(visit: Visit, label: str) -> frozenset[int]:
+    """Return the units of the layer with a label by people that contains a text."""
+    layer = visit.layer
+    return frozenset(unit for _, unit in visit.door.annotations.labelled(layer.model_id, [label], layer.name))
 
 
 def _no_metric(layer: LayerRecord, name: str, metrics: list[str]) -> str:

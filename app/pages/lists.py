@@ -87,7 +87,7 @@ def build_list(visit: Visit, fields: Mapping[str, str] | None = None, problem: s
         problem: Why it was not saved.
     """
     asked = visit.path["list"]
-    found = visit.door.annotations.annotation(asked)
+    found = visit.door.annotations.annotation(asked, "list")
     if not isinstance(found, UnitList):
         raise UnknownName("list", asked[:80], (), where="This atlas", hint=f"It is a {found.kind}: /annotations/{found.id}.")
     named = Named(visit, found.items)

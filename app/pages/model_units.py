@@ -30,10 +30,11 @@ from precompute.store.records import Catalog
 NAME = "units"
 MAX_LAYERS = 40
 MAX_LABELLED = 2000
+KINDS = ("channel", "neuron", "head", "feature", "stream")
 PARAMETERS = (
     *LAYER_PARAMETERS,
     Parameter("layer", "Only units of this layer, or of the layers whose name a pattern fits (`blocks.3.*`)"),
-    Parameter("kind", "Only units of this kind: channel, neuron, head, feature or stream"),
+    Parameter("kind", "Only units of this kind", choices=KINDS),
 )
 
 
@@ -127,7 +128,7 @@ def _filter(visit: Visit, metrics: list[MetricRange]) -> ColumnFilter:
     query = visit.query
     names = [metric.name for metric in metrics]
     sort = query.text("sort", "index")
-    minimum, maximum = query.numbers("min."), query.numbers("max.")
+    minimum, maximum = query.bounds()
     for name in [sort, *minimum, *maximum]:
         if name not in names and not (name == "index" and name is sort):
             close = closest_names(name, names, count=1)
@@ -147,7 +148,7 @@ def _filter(visit: Visit, metrics: list[MetricRange]) -> ColumnFilter:
         maximum=maximum,
         has=[f"{facet}={value}" for facet, value in given.items() if value],
         lacks=["visualization=yes"] if visualization == "no" else [],
-        layers=_chosen_layers(visit.catalog, query.text("layer"), query.text("kind")),
+        layers=_chosen_layers(visit.catalog, query.text("layer"), query.choice("kind") or ""),
         units=_labelled(visit, label) if label else None,
     )
 
@@ -174,10 +175,13 @@ def _chosen_layers(catalog: Catalog, pattern: str, kind: str) -> frozenset[int] 
 
 
 def _labelled(visit: Visit, label: str) -> list[tuple[int, int]]:
-    """Return the units of this model with a label that has all the words of a text."""
-    rows = visit.catalog.by_row
+    """Return the units of this model with a label, of the model or given by people, that has all the words of a text."""
+    rows, layers = visit.catalog.by_row, visit.catalog.layers
     names = find_names(visit.reader, label, MAX_LABELLED, kinds=("unit",))
-    return [(name.layer_id, name.unit) for name in names if name.layer_id in rows and name.unit is not None]
+    found = {(name.layer_id, name.unit) for name in names if name.layer_id in rows and name.unit is not None}
+    called = visit.door.annotations.labelled(visit.catalog.model.id, label.split())
+    found |= {(layers[layer].row, unit) for layer, unit in called if layer in layers}
+    return sorted(found)
 
 
 def _items(visit: Visit, units: list[tuple[int, int]]) -> list[UnitInModel]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app import urls
-from app.contexts import Histogram, Links, Partner, Provenance, Scores, UnitPage, Visualization, Weights
+from app.contexts import Histogram, Links, Partner, Provenance, Scores, Stage, UnitPage, Visualization, Weights
 from app.dependencies import Visit
 from app.parts.addresses import subject_of
 from app.parts.annotations import said_about
@@ -37,6 +37,7 @@ def build_unit(visit: Visit) -> UnitPage:
     metrics = reader.metrics(layer, [unit]).get(unit, {})
     weights = _weights(visit)
     shown = None if examples is None else examples_of(reader, catalog, layer, unit, examples.payload)
+    stages = stages_of(coverage_of(reader, catalog, [layer]))
     labels, said = said_about(visit, subject_of(model=layer.model_id, layer=layer.name, unit=unit), visit.address)
     return UnitPage(
         model=catalog.model.id,
@@ -58,8 +59,10 @@ def build_unit(visit: Visit) -> UnitPage:
         links=build_links(visit),
         layer_summary=layer_summary(layer),
         input_size=list(catalog.model.input_size),
-        stages=stages_of(coverage_of(reader, catalog, [layer])),
-        pending=_pending(bool(metrics), examples is not None, bool(visualizations), bool(weights.inputs or weights.outputs)),
+        stages=stages,
+        pending=_pending(
+            stages, bool(metrics), examples is not None, bool(visualizations), bool(weights.inputs or weights.outputs)
+        ),
     )
 
 
@@ -72,14 +75,15 @@ def _strongest(visit: Visit, direction: Direction) -> list[Partner]:
     return partners_of(side, all_partners(side).take(slice(NUM_PARTNERS)).rows())
 
 
-def _pending(has_metrics: bool, has_examples: bool, has_pictures: bool, has_weights: bool) -> list[str]:
+def _pending(stages: list[Stage], has_metrics: bool, has_examples: bool, has_pictures: bool, has_weights: bool) -> list[str]:
     state = {
         "statistics": has_metrics,
         "dataset_examples": has_examples,
         "feature_visualization": has_pictures,
         "weights": has_weights,
     }
-    return [technique for technique, is_there in state.items() if not is_there]
+    unfinished = {stage.technique for stage in stages if stage.todo or stage.failed}
+    return [technique for technique, is_there in state.items() if not is_there and technique in unfinished]
 
 
 def _visualization(found: ArtifactRecord, spec: str, layer: str, unit: int) -> Visualization:

@@ -129,6 +129,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         is_expanded=is_expanded,
         is_cut=_is_cut(visit, direction, partner_layer, route) if is_expanded and partner_layer is not None else None,
         routes=_routes(visit, direction, partner_layer),
+        repeating_layers=[name for name in neighbours if name in everyone.repeating and len(neighbours) > 1],
         num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
         view=query.choice("view", "table") or "table",

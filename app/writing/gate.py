@@ -53,7 +53,8 @@ class WriteGate:
         if self._token is None or not hmac.compare_digest(known, given.encode("utf-8", "surrogatepass")):
             asked = "The token is another one." if given else "Writing needs the token."
             raise TokenNeeded(
-                f"{asked} `unitscope serve --write` printed it when it started; send it as `Authorization: Bearer TOKEN`."
+                f"{asked} `unitscope serve --write` printed it when it started. It goes into the token field of a form; programs "
+                "send it as `Authorization: Bearer TOKEN`."
             )
 
     async def read_json_body(self, request: Request) -> bytes:

@@ -114,8 +114,12 @@ class Annotations(UserFile):
         documents, total = self.read(ask, nothing)
         return [_parsed(document) for document in documents], total
 
-    def annotation(self, annotation_id: str) -> Annotation:
+    def annotation(self, annotation_id: str, kind: str = "annotation") -> Annotation:
         """Return an annotation.
+
+        Args:
+            annotation_id: Its id.
+            kind: What it is called where there is none.
 
         Raises:
             UnknownName: There is none of that id, or it was deleted.
@@ -123,7 +127,7 @@ class Annotations(UserFile):
         found = self.read(lambda connection: _row(connection, annotation_id), None)
         if found is None or found["is_deleted"]:
             nothing: Sequence[str] = []
-            raise _unknown(annotation_id, self.read(_ids, nothing), was_deleted=found is not None)
+            raise _unknown(annotation_id, self.read(_ids, nothing), was_deleted=found is not None, kind=kind)
         return _parsed(found["document"])
 
     def states(self, annotation_id: str) -> list[StateRecord]:
@@ -167,6 +171,23 @@ class Annotations(UserFile):
             if label not in labels:
                 labels.append(label)
         return found
+
+    def labelled(self, model_id: str, parts: Sequence[str], layer: str | None = None) -> list[tuple[str, int]]:
+        """Return the layers and units of a model with a label in which all of some texts stand, whatever their case."""
+        table, mention = schema.annotation, schema.annotation_mention
+        query = (
+            select(mention.c.layer, mention.c.unit)
+            .join(table, table.c.row == mention.c.annotation)
+            .where(mention.c.model_id == model_id, mention.c.layer.is_not(None), mention.c.unit.is_not(None))
+            .where(mention.c.part == "about", table.c.kind == "label")
+            .where(*(func.instr(func.lower(table.c.headline), part.lower()) > 0 for part in parts))
+            .distinct()
+            .order_by(mention.c.layer, mention.c.unit)
+        )
+        if layer is not None:
+            query = query.where(mention.c.layer == layer)
+        nothing: Sequence[Any] = []
+        return [(name, unit) for name, unit in self.read(lambda connection: connection.execute(query).all(), nothing)]
 
     def find_written(self, wanted: str, limit: int) -> list[WrittenRecord]:
         """Return the annotations in which every word of a text begins a word, the best first.
@@ -368,9 +389,9 @@ def _parsed(document: str) -> Annotation:
         raise AtlasError(f"An annotation in user.db cannot be read: {error} Its earlier states are kept.") from error
 
 
-def _unknown(annotation_id: str, known: Sequence[str], *, was_deleted: bool) -> UnknownName:
-    hint = "It was deleted." if was_deleted else "/annotations lists them."
-    return UnknownName("annotation", annotation_id[:100], known, where="This atlas", hint=hint)
+def _unknown(annotation_id: str, known: Sequence[str], *, was_deleted: bool, kind: str = "annotation") -> UnknownName:
+    hint = "It was deleted." if was_deleted else f"/{kind}s lists them."
+    return UnknownName(kind, annotation_id[:100], known, where="This atlas", hint=hint)
 
 
 def labels_about(mentions: Iterable[MentionRecord]) -> list[Label]:

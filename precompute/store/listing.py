@@ -28,6 +28,7 @@ class UnitFilter:
         has_visualization: Only units with, or only units without, a visualization.
         flag: Only units with a picture that has this flag.
         label: Only units whose label contains this text, whatever its case.
+        called: Units that pass as well where `label` is given: those that people call so.
     """
 
     sort: str = "index"
@@ -38,6 +39,7 @@ class UnitFilter:
     has_visualization: bool | None = None
     flag: str | None = None
     label: str | None = None
+    called: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _conditions(layer: LayerRecord, wanted: UnitFilter) -> list[ColumnElement[bo
         flags = func.json_extract(picture.c.payload, "$.flags")
         conditions.append(pictured.where(func.instr(flags, json.dumps(wanted.flag)) > 0).exists())
     if wanted.label is not None:
-        conditions.append(func.instr(func.lower(unit.c.label), wanted.label.lower()) > 0)
+        has_label = func.instr(func.lower(unit.c.label), wanted.label.lower()) > 0
+        conditions.append(or_(has_label, unit.c.unit_index.in_(sorted(wanted.called))))
     if wanted.has_visualization is not None:
         conditions.append(pictured.exists() if wanted.has_visualization else ~pictured.exists())
     return conditions

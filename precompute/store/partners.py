@@ -61,6 +61,7 @@ class Partners:
         shares: Shares of the squared norm.
         contributions: NaN where the images were not seen.
         gross: Sums over all paths.
+        repeating: Which of `layers` are streams or concatenations, whose units repeat those of the layers that make them.
     """
 
     layers: tuple[str, ...]
@@ -71,6 +72,7 @@ class Partners:
     shares: Column
     contributions: Column
     gross: Column
+    repeating: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -83,7 +85,7 @@ class Partners:
 
     def take(self, which: slice | NDArray[Any]) -> Partners:
         """Return some of them: a slice, a mask, or their places in the order wanted."""
-        return Partners(self.layers, *(column[which] for column in self.columns))
+        return Partners(self.layers, *(column[which] for column in self.columns), repeating=self.repeating)
 
     def rows(self) -> list[PartnerWeight]:
         """Return them one by one."""
@@ -128,11 +130,12 @@ class Partners:
     def num_for_most(self) -> int | None:
         """Return how many hold 90 % of the squared norm of them all, or None where there are none.
 
-        It is asked of those on one side of a unit, without those in streams and concatenations, which hold the others again.
+        Those in streams and concatenations, which hold the others again, do not count, where there are others.
         """
         if not len(self):
             return None
-        reached: list[float] = np.cumsum(-np.sort(-self.shares)).tolist()
+        others = np.isin(self.places, [place for place, name in enumerate(self.layers) if name not in self.repeating])
+        reached: list[float] = np.cumsum(-np.sort(-(self.shares[others] if others.any() else self.shares))).tolist()
         return bisect_left(reached, MOST_OF_THE_NORM * reached[-1] * (1 - 1e-12)) + 1
 
 
@@ -198,6 +201,7 @@ def join(tables: Sequence[PartnerTable]) -> Partners:
         _column(shares),
         _column([norm * table.spreads for norm, table in zip(norms, tables, strict=True)]),
         _column([table.gross for table in tables]),
+        frozenset(table.layer for table in tables if table.is_view),
     )
     return found.ranked("norm")
 

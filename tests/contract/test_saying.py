@@ -415,6 +415,19 @@ def test_quick_list_needs_no_file_and_makes_none(tmp_path: Path, fixture_atlas: 
         assert not list(atlas.glob("user.db*"))
 
 
+def test_filters_by_label_know_what_people_call_a_unit(writer: TestClient) -> None:
+    layer, model = "/api/v1/models/tiny_a/stem", "/api/v1/models/tiny_a/units"
+    asked = [f"{layer}?label=DETECTOR", f"{layer}?label=ve%20det&sort=max", f"{model}?label=curve%20detector"]
+    assert [writer.get(address).json()["total"] for address in asked] == [0, 0, 0]
+    save(writer, **LABEL)
+    for address in asked:
+        found = writer.get(address).json()
+        assert found["total"] == 1
+        assert [item["index"] for item in found["items"]] == [5]
+    assert writer.get(f"{layer}?label=line").json()["total"] == 0
+    assert writer.get(f"{model}?label=curve%20line").json()["total"] == 0
+
+
 def test_search_finds_what_people_said_and_leads_to_it(writer: TestClient) -> None:
     assert writer.get("/api/v1/search?q=zebra%20stri").json()["total"] == 0
     save(writer, **LABEL | {"text": "Zebra stripes"})

@@ -67,6 +67,11 @@ def test_number_for_most_of_the_norm_is_the_fewest_that_reach_it() -> None:
     assert sum(shares[:found]) >= 0.9 - 1e-9
     assert sum(shares[: found - 1]) < 0.9
     assert partners.take(slice(0)).num_for_most is None
+    # Those of streams hold the others once more, and do not count, unless there are no others.
+    everyone = made(4)
+    assert everyone.repeating == {"stream"}
+    assert everyone.num_for_most == found
+    assert everyone.of_layers(["stream"]).num_for_most == made(4).of_layers(["stream"]).num_for_most is not None
     assert join([]).rows() == []
 
 
