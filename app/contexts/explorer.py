@@ -99,5 +99,8 @@ class ExplorerPage(Context):
     notes: list[str] = Field(description="What could not be shown, and how to go on")
     layer_inputs: list[str]
     layer_outputs: list[str]
+    passed_over: list[str] = Field(
+        description="Streams and concatenations next to this layer without cards here: they hold units of other layers again"
+    )
     stages: list[Stage]
     links: Links

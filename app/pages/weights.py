@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -23,7 +24,7 @@ from app.pictures.thumbs import layer_thumbnails
 from app.query import Parameter
 from app.twins import Page
 from app.words.formats import MAX_OFFERED
-from precompute.circuits.graph import Way
+from precompute.circuits.graph import MERGES, Way
 from precompute.errors import UnknownName, UsageError
 from precompute.store.arrays import Direction
 from precompute.store.expanded import composed, expanded_partners, expanded_table, layers_in_reach, routes_between
@@ -94,9 +95,16 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),
+        passed_over=[*_passed_over(visit, layer.spec.inputs), *_passed_over(visit, layer.spec.outputs)],
         stages=stages_of(coverage_of(visit.reader, visit.catalog, [layer])),
         links=links,
     )
+
+
+def _passed_over(visit: Visit, names: Sequence[str]) -> list[str]:
+    """Return the streams and concatenations among the layers on one side, where there are others."""
+    merges = [name for name in names if name in visit.catalog.layers and visit.catalog.layers[name].spec.operation in MERGES]
+    return merges if len(merges) < len(names) else []
 
 
 def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
