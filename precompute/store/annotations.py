@@ -176,18 +176,17 @@ class Annotations(UserFile):
         """Return the layers and units of a model with a label in which all of some texts stand, whatever their case."""
         table, mention = schema.annotation, schema.annotation_mention
         query = (
-            select(mention.c.layer, mention.c.unit)
+            select(mention.c.layer, mention.c.unit, table.c.headline)
             .join(table, table.c.row == mention.c.annotation)
             .where(mention.c.model_id == model_id, mention.c.layer.is_not(None), mention.c.unit.is_not(None))
             .where(mention.c.part == "about", table.c.kind == "label")
-            .where(*(func.instr(func.lower(table.c.headline), part.lower()) > 0 for part in parts))
-            .distinct()
-            .order_by(mention.c.layer, mention.c.unit)
         )
         if layer is not None:
             query = query.where(mention.c.layer == layer)
         nothing: Sequence[Any] = []
-        return [(name, unit) for name, unit in self.read(lambda connection: connection.execute(query).all(), nothing)]
+        rows = self.read(lambda connection: connection.execute(query).all(), nothing)
+        wanted = [part.casefold() for part in parts]  # SQLite knows the case of ASCII letters alone
+        return sorted({(name, unit) for name, unit, label in rows if all(part in label.casefold() for part in wanted)})
 
     def find_written(self, wanted: str, limit: int) -> list[WrittenRecord]:
         """Return the annotations in which every word of a text begins a word, the best first.

@@ -425,6 +425,8 @@ def test_filters_by_label_know_what_people_call_a_unit(writer: TestClient) -> No
         assert found["total"] == 1
         assert [item["index"] for item in found["items"]] == [5]
     assert writer.get(f"{layer}?label=line").json()["total"] == 0
+    save(writer, **{**LABEL, "text": "\u00c4ste"})
+    assert writer.get(f"{layer}?label=%C3%A4ST").json()["total"] == 1
     assert writer.get(f"{model}?label=curve%20line").json()["total"] == 0
 
 
