@@ -95,13 +95,13 @@ def build_explorer(visit: Visit) -> ExplorerPage:
         notes=explorer.notes(),
         layer_inputs=list(layer.spec.inputs),
         layer_outputs=list(layer.spec.outputs),
-        passed_over=[*_passed_over(visit, layer.spec.inputs), *_passed_over(visit, layer.spec.outputs)],
+        passed_over=[*_repeating(visit, layer.spec.inputs), *_repeating(visit, layer.spec.outputs)],
         stages=stages_of(coverage_of(visit.reader, visit.catalog, [layer])),
         links=links,
     )
 
 
-def _passed_over(visit: Visit, names: Sequence[str]) -> list[str]:
+def _repeating(visit: Visit, names: Sequence[str]) -> list[str]:
     """Return the streams and concatenations among the layers on one side, where there are others."""
     merges = [name for name in names if name in visit.catalog.layers and visit.catalog.layers[name].spec.operation in MERGES]
     return merges if len(merges) < len(names) else []
@@ -137,7 +137,7 @@ def build_partners(visit: Visit, direction: Direction) -> PartnersPage:
         is_expanded=is_expanded,
         is_cut=_is_cut(visit, direction, partner_layer, route) if is_expanded and partner_layer is not None else None,
         routes=_routes(visit, direction, partner_layer),
-        repeating_layers=[name for name in neighbours if name in everyone.repeating and len(neighbours) > 1],
+        repeating_layers=_repeating(visit, neighbours),
         num_for_90_percent=(everyone if is_expanded else everyone.of_layers(neighbours)).num_for_most,
         maximum=together.maximum if together is not None and is_one_scale else largest(item.kernel for item in items),
         view=query.choice("view", "table") or "table",
