@@ -73,7 +73,7 @@ def kind_of(address: str) -> str:
 
 
 def walk(client: TestClient, per_kind: int, starts: Sequence[str] = ("/",), seed: int = 0) -> Walk:
-    """Follow links at random until `per_kind` addresses of every kind that there is were asked for."""
+    """Ask for some addresses, and follow links at random until `per_kind` addresses of every kind were asked for."""
     rng = random.Random(seed)
     waiting, seen, done = list(starts), set[str](), Walk()
     while waiting:
@@ -83,7 +83,7 @@ def walk(client: TestClient, per_kind: int, starts: Sequence[str] = ("/",), seed
         if address in seen:
             continue
         seen.add(address)
-        if done.num_asked[kind_of(address)] >= per_kind:
+        if address not in starts and done.num_asked[kind_of(address)] >= per_kind:
             continue
         done.num_asked[kind_of(address)] += 1
         answer = client.get(address, follow_redirects=False)
@@ -126,32 +126,23 @@ def _links_of(value: Any) -> Iterator[str]:
             yield from _links_of(part)
 
 
-def numbers_of(value: Any) -> Iterator[float]:
-    """Yield the sizes of all numbers anywhere in a twin."""
+def leaves_of(value: Any) -> Iterator[Any]:
+    """Yield everything in a twin that is neither a list nor an object."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            yield from numbers_of(part)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield abs(float(value))
-
-
-def names_of(value: Any) -> Iterator[str]:
-    """Yield all texts anywhere in a twin."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from names_of(part)
-    elif isinstance(value, str):
+            yield from leaves_of(part)
+    else:
         yield value
 
 
 def not_told(shown: list[str], twin: Any) -> list[str]:
     """Return the decimals that are no rounding of any number of a twin, and no end of a name such as `blocks.3.1`."""
     missing: list[str] = []
-    numbers, names = sorted(numbers_of(twin)), list(names_of(twin))
+    leaves = list(leaves_of(twin))
+    numbers = sorted(abs(leaf) for leaf in leaves if isinstance(leaf, (int, float)) and not isinstance(leaf, bool))
+    names = [leaf for leaf in leaves if isinstance(leaf, str)]
     for text in shown:
         if any(f".{text}." in f"{name}." for name in names):
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.addresses import ADDRESSES
 from tests.crawl import Page, Walk, compare_numbers, not_told, walk
 
 UNITS = ["/models/tiny_a/blocks.0.pw/7", "/models/tiny_a/stem/3", "/models/tiny_b/stem/7"]
@@ -12,7 +13,7 @@ UNITS = ["/models/tiny_a/blocks.0.pw/7", "/models/tiny_a/stem/3", "/models/tiny_
 
 @pytest.fixture(scope="module")
 def walked(client: TestClient) -> Walk:
-    return walk(client, per_kind=3)
+    return walk(client, per_kind=3, starts=ADDRESSES)
 
 
 def test_no_link_is_dead(walked: Walk) -> None:
